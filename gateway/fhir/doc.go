@@ -1,0 +1,35 @@
+// Package fhir reads an HTTP request as one FHIR R4 interaction, or refuses it.
+//
+// It is pure: no network, no files, no clock, no configuration. What it
+// returns holds nothing that it did not understand: a [Request] is built anew
+// from parts that matched FHIR's grammar, so that what is sent to the EHR
+// ([Request.Path], [Request.Encode]) is our own writing and never the
+// client's bytes.
+//
+// Guarantees about a Request that [Parse] returned:
+//   - Type is an R4 resource type, ID and Version match FHIR's id grammar and
+//     are not dot segments; no encoding trick survives, because a path is
+//     decoded once and what it decodes to must be plain.
+//   - Each search parameter is one of HL7's for that type, its modifier fits
+//     its type, its values have the form that its type demands, and it carries
+//     the elements that it reads ([SearchParameter]). The gateway's admission
+//     compares these with the dataset.
+//   - A parameter occurs in Params in the order of the query; repeated ones
+//     are to be joined by AND, the values of one by OR.
+//   - No value holds a control character, invalid UTF-8 or a bare backslash.
+//
+// What is refused rather than guessed at: methods other than GET and HEAD,
+// method-override headers, encoded slashes, dot segments, double encoding, an
+// empty path segment (so also a trailing slash), path parameters (;), unknown
+// types and parameters, empty values, formats other than JSON. Interactions and
+// parameters of FHIR that the gateway does not perform are recognised and
+// refused by name ([UnsupportedInteraction], [NotSupported]).
+//
+// Ignored, and never forwarded: Range, If-None-Match, If-Modified-Since and
+// every other header but Accept and Prefer.
+//
+// It follows FHIR R4 (4.0.1): sections "RESTful API" (http.html), "Search"
+// (search.html), "CompartmentDefinition Patient" and "OperationOutcome"; RFC
+// 3986 for the path and query, RFC 9110 section 12.5.1 for Accept and RFC 7240
+// for Prefer.
+package fhir

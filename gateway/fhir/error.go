@@ -1,0 +1,68 @@
+package fhir
+
+import "strings"
+
+// Kind says why a request was refused. Its text is stable and holds nothing of
+// the request; the gateway maps it to a status and a sentence.
+type Kind string
+
+const (
+	// MalformedPath: the path is not one that FHIR's grammar allows (400).
+	MalformedPath Kind = "path-malformed"
+	// MalformedQuery: the query string cannot be read (400).
+	MalformedQuery Kind = "query-malformed"
+	// UnknownType: the first segment names no R4 resource type (404).
+	UnknownType Kind = "type-unknown"
+	// MalformedID: an id or version that no resource can have (404, as for a
+	// resource that does not exist).
+	MalformedID Kind = "id-malformed"
+	// MethodNotAllowed: the method has no meaning at this path; Error.Allow
+	// names those that do (405).
+	MethodNotAllowed Kind = "method-not-allowed"
+	// MethodOverride: a header asks to take the request for one with another
+	// method (400).
+	MethodOverride Kind = "method-override"
+	// UnsupportedInteraction: an interaction of FHIR that the gateway does not
+	// perform; Error.Interaction names it, Error.Allow the methods that would
+	// do at this path (405 where there are such, else 403).
+	UnsupportedInteraction Kind = "interaction-not-supported"
+	// UnknownParameter: no parameter of this name here (400).
+	UnknownParameter Kind = "parameter-unknown"
+	// BadParameter: a value or modifier that the parameter cannot have, or a
+	// repetition of one that may stand once (400).
+	BadParameter Kind = "parameter-invalid"
+	// NotSupported: a parameter, modifier or chain of FHIR that the gateway
+	// understands and refuses (400).
+	NotSupported Kind = "parameter-not-supported"
+	// NotAcceptable: an answer in something other than JSON was asked for (406).
+	NotAcceptable Kind = "format-not-acceptable"
+	// TooLong: the request target exceeds a limit (414).
+	TooLong Kind = "target-too-long"
+)
+
+// Error is the refusal of a request. It never holds a value of the request;
+// Type and Param are set only where they match a harmless grammar.
+type Error struct {
+	Kind        Kind
+	Interaction Interaction // where it was recognised
+	Type        string      // an R4 resource type, or empty
+	Param       string      // the parameter's name, without its modifier
+	Modifier    string      // set where the modifier is the reason
+	Allow       []string    // methods, for MethodNotAllowed and UnsupportedInteraction
+}
+
+// Error describes the refusal in the gateway's own words.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("fhir: ")
+	b.WriteString(string(e.Kind))
+	for _, part := range [...]struct{ name, value string }{
+		{"interaction", string(e.Interaction)}, {"type", e.Type},
+		{"parameter", e.Param}, {"modifier", e.Modifier}, {"allow", strings.Join(e.Allow, ", ")},
+	} {
+		if part.value != "" {
+			b.WriteString(" " + part.name + "=" + part.value)
+		}
+	}
+	return b.String()
+}

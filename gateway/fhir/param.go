@@ -1,0 +1,88 @@
+package fhir
+
+import "strings"
+
+// ParamType is the type of a search parameter, in FHIR's own words.
+type ParamType string
+
+const (
+	Number    ParamType = "number"
+	Date      ParamType = "date"
+	String    ParamType = "string"
+	Token     ParamType = "token"
+	Reference ParamType = "reference"
+	Composite ParamType = "composite"
+	Quantity  ParamType = "quantity"
+	URI       ParamType = "uri"
+	Special   ParamType = "special"
+)
+
+// SearchParameter is a search parameter as defined for one resource type. It
+// is shared and must not be changed.
+type SearchParameter struct {
+	Name string
+	Type ParamType
+
+	// Elements are the paths, below the resource type and by their JSON names,
+	// of all that the parameter reads ("code.coding.system",
+	// "effectiveDateTime"). Nil means that this is not known: the parameter must
+	// then be taken to read anything.
+	Elements []string
+
+	// Targets are the resource types that a reference parameter can point to;
+	// nil for any.
+	Targets []string
+
+	// Components are the types of a composite parameter's parts, in order.
+	Components []ParamType
+}
+
+// Param is one parameter of a request. Values are the alternatives that were
+// separated by commas, percent-decoded, but with FHIR's own escapes (see
+// [Escape]) left in place; a value that replaces one must be escaped likewise.
+type Param struct {
+	Name     string
+	Modifier string // without its colon; a resource type on references
+	Values   []string
+
+	// Definition is nil for result parameters (_count, _sort). The values of
+	// _sort are names of parameters of the request's type, in order of
+	// precedence, with a leading "-" for descending.
+	Definition *SearchParameter
+}
+
+// Encode writes the parameter as part of a query string, percent-encoded:
+// "name:modifier=v1,v2". Parse reads it back to the same parameter.
+func (p Param) Encode() string {
+	var b strings.Builder
+	b.WriteString(p.Name)
+	if p.Modifier != "" {
+		b.WriteString(":" + p.Modifier)
+	}
+	b.WriteByte('=')
+	for i, v := range p.Values {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		encodeValue(&b, v)
+	}
+	return b.String()
+}
+
+// encodeValue escapes everything but RFC 3986's unreserved characters, colon
+// and slash. A semicolon, a plus or an ampersand in a value therefore means
+// the same to every server, whatever it splits queries on.
+func encodeValue(b *strings.Builder, v string) {
+	const hex = "0123456789ABCDEF"
+	for i := range len(v) {
+		if c := v[i]; alphanumeric(c) || strings.IndexByte("-._~:/", c) >= 0 {
+			b.WriteByte(c)
+		} else {
+			b.Write([]byte{'%', hex[c>>4], hex[c&15]})
+		}
+	}
+}
+
+func alphanumeric(c byte) bool {
+	return c-'0' < 10 || c|0x20-'a' < 26
+}
