@@ -1,0 +1,66 @@
+package configs
+
+import "time"
+
+// Default returns a configuration with every default and nothing else: it lacks what is required.
+func Default() *Config {
+	c := new(Config)
+	c.defaults()
+	return c
+}
+
+// DefaultEHR returns an EHR with every default, for configurations made in Go.
+func DefaultEHR() EHR {
+	var e EHR
+	e.defaults()
+	return e
+}
+
+// DefaultIssuer returns an issuer with every default, for configurations made in Go.
+func DefaultIssuer() Issuer {
+	var i Issuer
+	i.defaults()
+	return i
+}
+
+// A defaulter is a struct that has defaults. The decoder calls it on each value before it reads the document into it,
+// so that what the document states wins, zero included.
+type defaulter interface{ defaults() }
+
+func (c *Config) defaults() {
+	c.Listen = "127.0.0.1:8443"
+	c.TLS.defaults()
+	c.Admin.Listen = "127.0.0.1:9443"
+	c.AccessLog.SegmentSize = 64 << 20
+	c.Limits = Limits{
+		HeaderBytes:        32 << 10,
+		URLBytes:           8 << 10,
+		ReadHeaderTimeout:  seconds(10),
+		IdleTimeout:        seconds(120),
+		WriteTimeout:       seconds(30),
+		Window:             64 << 10,
+		ConcurrentRequests: 1024,
+	}
+	c.Log = Log{Level: "info", Format: "json"}
+	c.ShutdownTimeout = seconds(30)
+}
+
+func (t *TLS) defaults() {
+	t.MinVersion = "1.3"
+	t.ClientAuth = "none"
+}
+
+func (e *EHR) defaults() {
+	e.Path = "/fhir"
+	e.Tenant = "default"
+	e.Timeouts = Timeouts{Connect: seconds(5), Header: seconds(15), Idle: seconds(15), Total: seconds(60)}
+	e.MaxConnections = 64
+}
+
+func (i *Issuer) defaults() {
+	i.Algorithms = []string{"RS256", "PS256", "ES256", "ES384"}
+	i.ClockSkew = seconds(30)
+	i.Claims = Claims{Roles: "roles", Ticket: "ticket", Category: "ticket_category", Purpose: "purpose_of_use"}
+}
+
+func seconds(n int) Duration { return Duration(time.Duration(n) * time.Second) }
