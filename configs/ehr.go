@@ -1,0 +1,152 @@
+package configs
+
+import (
+	"regexp"
+	"strings"
+	"time"
+)
+
+// EHR is one FHIR server behind the gateway.
+type EHR struct {
+	// Name is what policies, the access log and metrics call it: lower-case letters, digits, "-", "_" and ".", at most
+	// 64. Required, unique. Tokens are bound to it: a renamed EHR opens none of the tokens that it gave out before.
+	Name string `yaml:"name"`
+
+	// Path is where it appears below public_url: "/fhir", "/east/r4". Default "/fhir". One EHR's path may not lie below
+	// another's.
+	Path string `yaml:"path"`
+
+	// BaseURL is the FHIR base URL of the server. Required. https, or http where the host is loopback or insecure_http
+	// is set; no user, query or fragment. A trailing slash is dropped.
+	BaseURL string `yaml:"base_url"`
+
+	// Aliases are other base URLs by which the server names its own resources, in links, fullUrl and references, each
+	// without trailing slash. Default none. Nothing is ever sent to them; they are rewritten like base_url in answers.
+	Aliases []string `yaml:"aliases"`
+
+	// Tenant is whose data it holds, by the grammar of name. Default "default". Token keys are derived per tenant and
+	// client: EHRs of different tenants share none. Changing it makes tokens given out before useless.
+	Tenant string `yaml:"tenant"`
+
+	// Bearer is the gateway's own access token for the server, sent in the Authorization header. Default none: the
+	// server is called without credentials. A client's own token is never passed on.
+	Bearer Secret `yaml:"bearer"`
+
+	// CA is a PEM file of the authorities that may certify the server. Default none: the system's. With a file, only its
+	// authorities count.
+	CA string `yaml:"ca"`
+
+	// Timeouts bound each step of a call to the server.
+	Timeouts Timeouts `yaml:"timeouts"`
+
+	// MaxConnections is how many connections to the server may be open at once; calls beyond wait. Default 64, from 1
+	// to 10000.
+	MaxConnections int `yaml:"max_connections"`
+
+	// InsecureHTTP allows base_url to be plain http on another host than loopback. Default false. Patient data and the
+	// bearer then cross that network readable and changeable by anyone on it: only for a network that encrypts by other means.
+	InsecureHTTP bool `yaml:"insecure_http"`
+}
+
+// Timeouts bound a call to an EHR. A call that exceeds one is answered 504, or cut where bytes have already left.
+type Timeouts struct {
+	// Connect is for connecting, TLS handshake included. A duration, from 10ms to 10m; default 5s.
+	Connect Duration `yaml:"connect"`
+
+	// Header is from the request sent to the answer's header. A duration, from 10ms to 10m; default 15s.
+	Header Duration `yaml:"header"`
+
+	// Idle is the longest pause between two reads of the answer's body. A duration, from 10ms to 10m; default 15s.
+	Idle Duration `yaml:"idle"`
+
+	// Total is for the whole call, body included. A duration, from 10ms to 1h, at least as long as each of the others;
+	// default 60s.
+	Total Duration `yaml:"total"`
+}
+
+// validateEHRs judges the FHIR servers, each by itself and against the others.
+func (c *Config) validateEHRs(r *report) {
+	if len(c.EHRs) == 0 {
+		r.add("ehrs", "at least one is required")
+	}
+	for i := range c.EHRs {
+		e, at := &c.EHRs[i], index("ehrs", i)
+		e.validate(at, r)
+		for j, other := range c.EHRs[:i] {
+			if e.Name != "" && e.Name == other.Name {
+				r.add(at+".name", "the name of ehrs[%d] too", j)
+			}
+			if below, above := e.Path+"/", other.Path+"/"; strings.HasPrefix(below, above) || strings.HasPrefix(above, below) {
+				r.add(at+".path", "overlaps with that of ehrs[%d], %s", j, other.Path)
+			}
+		}
+	}
+}
+
+var (
+	nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+	// No encoded characters and no dot segments: whatever a client writes, one path is one EHR.
+	pathForm = regexp.MustCompile(`^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$`)
+)
+
+func (e *EHR) validate(at string, r *report) {
+	if r.required(at+".name", e.Name) {
+		r.name(at+".name", e.Name)
+	}
+	r.name(at+".tenant", e.Tenant)
+	if len(e.Path) > 128 || !pathForm.MatchString(e.Path) {
+		r.add(at+".path", `want a path like "/fhir" or "/east/r4": letters, digits and "-._~", no trailing slash`)
+	}
+	if r.required(at+".base_url", e.BaseURL) {
+		e.validateBase(at, r)
+	}
+	r.list(at+".aliases", e.Aliases)
+	for j, alias := range e.Aliases {
+		// An alias is only compared and rewritten, never called: how it would be reached does not matter.
+		r.base(index(at+".aliases", j), alias, true)
+	}
+	r.header(at+".bearer", e.Bearer)
+	t := at + ".timeouts"
+	r.between(t+".connect", e.Timeouts.Connect, 10*time.Millisecond, 10*time.Minute)
+	r.between(t+".header", e.Timeouts.Header, 10*time.Millisecond, 10*time.Minute)
+	r.between(t+".idle", e.Timeouts.Idle, 10*time.Millisecond, 10*time.Minute)
+	r.between(t+".total", e.Timeouts.Total, 10*time.Millisecond, time.Hour)
+	if e.Timeouts.Total < max(e.Timeouts.Connect, e.Timeouts.Header, e.Timeouts.Idle) {
+		r.add(t+".total", "want at least the longest of connect, header and idle, %s",
+			max(e.Timeouts.Connect, e.Timeouts.Header, e.Timeouts.Idle))
+	}
+	r.count(at+".max_connections", e.MaxConnections, 1, 10_000)
+}
+
+func (e *EHR) validateBase(at string, r *report) {
+	host, plain := r.base(at+".base_url", e.BaseURL, true)
+	if host == "" {
+		return
+	}
+	switch {
+	case plain && !loopback(host) && !e.InsecureHTTP:
+		r.add(at+".base_url", "want https: over http, patient data and the bearer cross the network in the clear "+
+			"(insecure_http: true allows it)")
+	case !plain && e.InsecureHTTP:
+		r.add(at+".insecure_http", "of no effect with an https base_url; leave it out")
+	}
+}
+
+// base reads a FHIR base URL, and returns its host and whether it is plain http; no host where it is none.
+func (r *report) base(path, value string, plain bool) (string, bool) {
+	u := r.url(path, value, plain)
+	if u == nil {
+		return "", false
+	}
+	if u.Path != "" && !pathForm.MatchString(u.EscapedPath()) {
+		r.add(path, `want a path of letters, digits and "-._~", without empty or dot segments`)
+		return "", false
+	}
+	return u.Hostname(), u.Scheme == "http"
+}
+
+func (r *report) name(path, value string) {
+	if !nameForm.MatchString(value) {
+		r.add(path, `want lower-case letters, digits, "-", "_" and ".", a letter or digit first, at most 64`)
+	}
+}

@@ -1,0 +1,140 @@
+package configs
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Issuer is an authorization server whose access tokens are accepted.
+type Issuer struct {
+	// URL is the issuer's identifier, exactly as the tokens' "iss" has it, trailing slash included. Required, unique.
+	// https, or http where the host is loopback. Discovery and keys are fetched below it.
+	URL string `yaml:"url"`
+
+	// Audiences are the values of "aud" by which a token is meant for this gateway; one of them must be in the token.
+	// At least one is required: without it, any service's token would open the gateway.
+	Audiences []string `yaml:"audiences"`
+
+	// Algorithms are the signature algorithms accepted: RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA.
+	// Default RS256, PS256, ES256, ES384. Symmetric ones and "none" are refused. The token's own header chooses among
+	// these only.
+	Algorithms []string `yaml:"algorithms"`
+
+	// ClockSkew is by how much the issuer's clock may differ when "exp", "nbf" and "iat" are judged. A duration, from 0s
+	// to 5m; default 30s. A token lives longer by as much.
+	ClockSkew Duration `yaml:"clock_skew"`
+
+	// CA is a PEM file of the authorities that may certify the issuer. Default none: the system's. With a file, only its
+	// authorities count.
+	CA string `yaml:"ca"`
+
+	// Claims says where the issuer's tokens hold what policies ask for.
+	Claims Claims `yaml:"claims"`
+}
+
+// Claims are places in a token: names joined by dots ("realm_access.roles"), a dot inside a name written "\.".
+// Wildcards, queries and modifiers are refused. What is not there is empty.
+type Claims struct {
+	// Roles holds the caller's roles: a list, or one text with roles separated by spaces. Default "roles".
+	Roles string `yaml:"roles"`
+
+	// Ticket holds the helpdesk ticket's id, if the issuer binds tokens to tickets. Default "ticket". It then outranks the
+	// Ticket-Id header.
+	Ticket string `yaml:"ticket"`
+
+	// Category holds the ticket's category. Default "ticket_category".
+	Category string `yaml:"category"`
+
+	// Purpose holds the purpose of use (HL7 v3 PurposeOfUse). Default "purpose_of_use".
+	Purpose string `yaml:"purpose"`
+}
+
+// Client says what one OAuth client is trusted with beyond its token.
+type Client struct {
+	// ID is the client's id, as the token has it. Required; unique per issuer.
+	ID string `yaml:"id"`
+
+	// Issuer is the url of one of issuers. Default: the only issuer, where there is one; required where there are more,
+	// since two issuers may know different clients by one id.
+	Issuer string `yaml:"issuer"`
+
+	// TrustHeaders are the statements believed from this client by header: "category" (Ticket-Category) and "purpose"
+	// (Purpose-Of-Use). Default none: then both come from the token's claims alone. Whoever holds this client's tokens
+	// can then state them.
+	TrustHeaders []string `yaml:"trust_headers"`
+}
+
+// Signatures made with a private key alone. With a symmetric algorithm, whoever can verify a token can make one.
+var algorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+
+// validateIssuers judges the authorization servers.
+func (c *Config) validateIssuers(r *report) {
+	if len(c.Issuers) == 0 {
+		r.add("issuers", "at least one is required")
+	}
+	for i := range c.Issuers {
+		s, at := &c.Issuers[i], index("issuers", i)
+		if r.required(at+".url", s.URL) {
+			if u := r.url(at+".url", s.URL, true); u != nil && u.Scheme == "http" && !loopback(u.Hostname()) {
+				r.add(at+".url", "want https: who can change the issuer's keys on the way can make any token")
+			}
+		}
+		for j, other := range c.Issuers[:i] {
+			if s.URL == other.URL {
+				r.add(at+".url", "the url of issuers[%d] too", j)
+			}
+		}
+		if len(s.Audiences) == 0 {
+			r.add(at+".audiences", "at least one is required")
+		}
+		r.list(at+".audiences", s.Audiences)
+		if len(s.Algorithms) == 0 {
+			r.add(at+".algorithms", "at least one is required")
+		}
+		r.list(at+".algorithms", s.Algorithms)
+		for j, a := range s.Algorithms {
+			if !slices.Contains(algorithms, a) {
+				r.add(index(at+".algorithms", j), "want one of %s, not %q", strings.Join(algorithms, " "), a)
+			}
+		}
+		r.between(at+".clock_skew", s.ClockSkew, 0, 5*time.Minute)
+		r.claim(at+".claims.roles", s.Claims.Roles)
+		r.claim(at+".claims.ticket", s.Claims.Ticket)
+		r.claim(at+".claims.category", s.Claims.Category)
+		r.claim(at+".claims.purpose", s.Claims.Purpose)
+	}
+}
+
+// claimForm is names joined by dots, with none of the characters by which gjson would read more than one place.
+var claimForm = regexp.MustCompile(`^([^.\\*?|@#!{}()\[\]"\pC\pZ]|\\\.)+(\.([^.\\*?|@#!{}()\[\]"\pC\pZ]|\\\.)+)*$`)
+
+func (r *report) claim(path, value string) {
+	if len(value) > 256 || !claimForm.MatchString(value) {
+		r.add(path, `want names joined by dots, a dot inside a name as "\."`)
+	}
+}
+
+// validateClients judges what clients are trusted with.
+func (c *Config) validateClients(r *report) {
+	for i := range c.Clients {
+		l, at := &c.Clients[i], index("clients", i)
+		r.required(at+".id", l.ID)
+		switch {
+		case l.Issuer == "":
+			r.add(at+".issuer", "required where there are several issuers")
+		case !slices.ContainsFunc(c.Issuers, func(s Issuer) bool { return s.URL == l.Issuer }):
+			r.add(at+".issuer", "not the url of any of issuers")
+		}
+		for j, other := range c.Clients[:i] {
+			if l.ID != "" && l.ID == other.ID && l.Issuer == other.Issuer {
+				r.add(at+".id", "the id of clients[%d] too, of the same issuer", j)
+			}
+		}
+		r.list(at+".trust_headers", l.TrustHeaders)
+		for j, h := range l.TrustHeaders {
+			r.oneOf(index(at+".trust_headers", j), h, "category", "purpose")
+		}
+	}
+}
