@@ -35,6 +35,8 @@ type SearchParameter struct {
 
 	// Components are the types of a composite parameter's parts, in order.
 	Components []ParamType
+
+	contact bool // reads a ContactPoint, whose tokens have no system
 }
 
 // Param is one parameter of a request. Values are the alternatives that were
