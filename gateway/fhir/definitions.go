@@ -1739,7 +1739,6 @@ payload t channel.payload
 status t status
 type t channel.type
 url u channel.endpoint
-SubscriptionStatus
 Substance
 category t category:C
 code t code:C,ingredient.substanceCodeableConcept:C

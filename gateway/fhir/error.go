@@ -45,8 +45,8 @@ const (
 type Error struct {
 	Kind        Kind
 	Interaction Interaction // where it was recognised
-	Type        string      // an R4 resource type, or empty
-	Param       string      // the parameter's name, without its modifier
+	Type        string      // an R4 resource type, or what stood for one if it is of letters alone
+	Param       string      // the parameter's name, without its modifier if it is a known one
 	Modifier    string      // set where the modifier is the reason
 	Allow       []string    // methods, for MethodNotAllowed and UnsupportedInteraction
 }

@@ -39,7 +39,7 @@ type SearchParameter struct {
 	contact bool // reads a ContactPoint, whose tokens have no system
 }
 
-// Param is one parameter of a request. Values are the alternatives that were
+// Param is one search parameter of a request, or _count or _sort. Values are the alternatives that were
 // separated by commas, percent-decoded, but with FHIR's own escapes (see
 // [Escape]) left in place; a value that replaces one must be escaped likewise.
 type Param struct {

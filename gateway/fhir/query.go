@@ -44,3 +44,56 @@ func unhex(c byte) byte {
 	}
 	return 0xff
 }
+
+// pair is one name=value of a query, decoded. Of the name
+// "subject:Patient.name:exact", head is "subject".
+type pair struct {
+	name, head, rest string // rest is what follows head, with its ':' or '.'
+	value            string
+}
+
+// pairs splits a raw query. Only '&' separates; a semicolon is part of a
+// value, because servers disagree about it. Empty pieces ("a=1&&b=2") are
+// nothing; a name without '=' has an empty value.
+func (l Limits) pairs(raw string) ([]pair, *Error) {
+	var all []pair
+	for piece := range strings.SplitSeq(raw, "&") {
+		if piece == "" {
+			continue
+		}
+		if len(all) == l.Params {
+			return nil, &Error{Kind: TooLong}
+		}
+		rawName, rawValue, _ := strings.Cut(piece, "=")
+		var p pair
+		var ok [2]bool
+		p.name, ok[0] = unescape(rawName, true)
+		p.value, ok[1] = unescape(rawValue, true)
+		if !ok[0] || !ok[1] || !harmless(p.name) {
+			return nil, &Error{Kind: MalformedQuery}
+		}
+		end := strings.IndexAny(p.name, ":.")
+		if end < 0 {
+			end = len(p.name)
+		}
+		p.head, p.rest = p.name[:end], p.name[end:]
+		if p.name != "_page" && len(p.name)+len(p.value) > l.ValueBytes {
+			return nil, &Error{Kind: TooLong, Param: p.name}
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+// harmless reports whether a parameter's name, known or not, can stand in an
+// error: [A-Za-z_][A-Za-z0-9_.:-]{0,127}.
+func harmless(name string) bool {
+	for i := range len(name) {
+		c := name[i]
+		letter := c|0x20-'a' < 26 || c == '_'
+		if !letter && (i == 0 || c-'0' >= 10 && strings.IndexByte(".:-", c) < 0) {
+			return false
+		}
+	}
+	return name != "" && len(name) <= 128
+}

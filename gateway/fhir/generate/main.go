@@ -41,6 +41,7 @@ type definition struct {
 	Abstract     bool
 	Type         json.RawMessage // StructureDefinition.type, SearchParameter.type
 	URL          string
+	FHIRVersion  string
 	Derivation   string
 	Snapshot     struct{ Element []element }
 

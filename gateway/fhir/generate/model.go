@@ -28,7 +28,7 @@ func (m *model) add(defs []definition) {
 		if d.ResourceType != "StructureDefinition" || d.Kind == "logical" || d.Derivation == "constraint" {
 			continue
 		}
-		if d.Kind == "resource" && !d.Abstract {
+		if d.Kind == "resource" && !d.Abstract && d.FHIRVersion == "4.0.1" { // later versions' types are mixed in
 			m.resources = append(m.resources, d.typ())
 		}
 		for j := range d.Snapshot.Element {
