@@ -36,7 +36,8 @@ type SearchParameter struct {
 	// Components are the types of a composite parameter's parts, in order.
 	Components []ParamType
 
-	contact bool // reads a ContactPoint, whose tokens have no system
+	whole   []string // Elements before they were refined to parts of a data type
+	contact bool     // reads a ContactPoint, whose tokens have no system
 }
 
 // Param is one search parameter of a request, or _count or _sort. Values are the alternatives that were
@@ -51,6 +52,32 @@ type Param struct {
 	// _sort are names of parameters of the request's type, in order of
 	// precedence, with a leading "-" for descending.
 	Definition *SearchParameter
+
+	sort []*SearchParameter
+}
+
+// Reads returns the paths below the resource type of all that the EHR reads to
+// act on the parameter; ok is false where that is not known. It is
+// Definition.Elements, or, with :missing and for _sort, the whole elements of
+// which these are parts: code:missing tells whether there is a code even where
+// that has a hidden text alone, and servers choose what of a data type they
+// order by. _count reads nothing.
+func (p Param) Reads() (elements []string, ok bool) {
+	switch {
+	case p.Definition == nil && p.sort == nil:
+		return nil, p.Name == "_count"
+	case p.Definition == nil:
+		for _, def := range p.sort {
+			if def.whole == nil {
+				return nil, false
+			}
+			elements = append(elements, def.whole...)
+		}
+		return elements, true
+	case p.Modifier == "missing":
+		return p.Definition.whole, p.Definition.whole != nil
+	}
+	return p.Definition.Elements, p.Definition.Elements != nil
 }
 
 // Encode writes the parameter as part of a query string, percent-encoded:

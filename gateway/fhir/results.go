@@ -61,6 +61,7 @@ func (p *parser) result(one pair, bad *Error) *Error {
 		r.Params = append(r.Params, Param{Name: "_count", Values: []string{strconv.Itoa(n)}})
 	case "_sort":
 		keys := strings.Split(v, ",")
+		sort := make([]*SearchParameter, 0, len(keys))
 		for _, key := range keys {
 			key = strings.TrimPrefix(key, "-")
 			if key == "_score" {
@@ -71,9 +72,10 @@ func (p *parser) result(one pair, bad *Error) *Error {
 			if !ok || def.Type == Composite || def.Type == Special {
 				return bad
 			}
+			sort = append(sort, def)
 		}
 		p.others++
-		r.Params = append(r.Params, Param{Name: "_sort", Values: keys})
+		r.Params = append(r.Params, Param{Name: "_sort", Values: keys, sort: sort})
 	}
 	return nil
 }
@@ -105,4 +107,3 @@ func sealed(v string) bool {
 	}
 	return v != ""
 }
-

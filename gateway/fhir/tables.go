@@ -105,6 +105,9 @@ func (p *SearchParameter) read(element string) {
 		parts = []string{".system", ".value"}
 		p.contact = true
 	}
+	if !slices.Contains(p.whole, path) {
+		p.whole = append(p.whole, path)
+	}
 	for _, part := range parts {
 		if !slices.Contains(p.Elements, path+part) {
 			p.Elements = append(p.Elements, path+part)
