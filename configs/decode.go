@@ -89,7 +89,7 @@ func (r *report) decodeStruct(path string, n *yaml.Node, v reflect.Value) {
 			r.addAt(key.Line, path, "a key must be a plain word")
 			continue
 		}
-		at := join(path, key.Value)
+		at := join(path, shown(key.Value))
 		if line, ok := seen[key.Value]; ok {
 			r.addAt(key.Line, at, "given twice, first on line %d", line)
 			continue

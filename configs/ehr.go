@@ -44,7 +44,7 @@ type EHR struct {
 	MaxConnections int `yaml:"max_connections"`
 
 	// InsecureHTTP allows base_url to be plain http on another host than loopback. Default false. Patient data and the
-	// bearer then cross that network readable and changeable by anyone on it: only for a network that encrypts by other means.
+	// bearer then cross that network readable and changeable by anyone on it: only for one that encrypts by other means.
 	InsecureHTTP bool `yaml:"insecure_http"`
 }
 
@@ -60,7 +60,7 @@ type Timeouts struct {
 	Idle Duration `yaml:"idle"`
 
 	// Total is for the whole call, body included. A duration, from 10ms to 1h, at least as long as each of the others;
-	// default 60s.
+	// default 1m.
 	Total Duration `yaml:"total"`
 }
 

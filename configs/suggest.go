@@ -2,7 +2,9 @@ package configs
 
 import (
 	"reflect"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -22,7 +24,7 @@ func fieldsOf(t reflect.Type) map[string]int {
 // unknown reports a key that the struct at path does not have: with the nearest key that it has, or else with where such
 // a key belongs.
 func (r *report) unknown(path string, key *yaml.Node, t reflect.Type) {
-	at := join(path, key.Value)
+	at := join(path, shown(key.Value))
 	if near := nearest(key.Value, t); near != "" {
 		r.addAt(key.Line, at, "unknown key; did you mean %s?", near)
 		r.wrong[join(path, near)] = true // not missing too
@@ -33,6 +35,19 @@ func (r *report) unknown(path string, key *yaml.Node, t reflect.Type) {
 		return
 	}
 	r.addAt(key.Line, at, "unknown key")
+}
+
+var plainKey = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// shown returns a key as a message can hold it, on one line whatever it is.
+func shown(key string) string {
+	if plainKey.MatchString(key) {
+		return key
+	}
+	if len(key) > 64 {
+		key = key[:64] + "…"
+	}
+	return strconv.Quote(key)
 }
 
 // nearest returns the struct's key that is most like the one given: the same in another spelling (baseUrl, base-url), or

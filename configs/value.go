@@ -12,8 +12,17 @@ import (
 // Duration is a length of time, written as Go writes it: "30s", "1m30s", "250ms". A number without a unit is refused.
 type Duration time.Duration
 
-// String returns the duration as the configuration has it.
-func (d Duration) String() string { return time.Duration(d).String() }
+// String returns the duration as the configuration has it, without units of which there are none: "2m", "1h".
+func (d Duration) String() string {
+	text := time.Duration(d).String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
 
 // MarshalText returns the duration as the configuration has it.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
