@@ -1,0 +1,55 @@
+# METADATA
+# title: The question that the gateway asks of every call
+# description: |
+#   A call is allowed when every condition holds; what is not said to be allowed
+#   is refused. The refusals below only explain, in this order, the first
+#   condition that did not hold.
+package halfdoor
+
+# METADATA
+# title: The decision
+# entrypoint: true
+decision := {
+	"allow": true,
+	"reason": {"code": "policy-allowed", "text": data.halfdoor.reasons["policy-allowed"]},
+	"dataset": desk.dataset,
+	"purpose": purpose,
+	"deny_labels": data.halfdoor.deny_labels,
+	"break_glass": false,
+} if {
+	interaction_allowed
+	type_shown
+	category_fits
+	ticket_sufficient
+	purpose_allowed
+	within_hours
+} else := refusal("policy-interaction") if {
+	not interaction_allowed
+} else := refusal("policy-role") if {
+	count(desks_held) == 0
+} else := refusal("policy-desk") if {
+	not desk
+} else := refusal("policy-type") if {
+	not type_shown
+} else := refusal("policy-category") if {
+	not category_fits
+} else := refusal("policy-ticket") if {
+	not ticket_sufficient
+} else := refusal("policy-purpose") if {
+	not purpose_allowed
+} else := refusal("policy-hours") if {
+	not within_hours
+} else := {
+	"allow": false,
+	"reason": {"code": "policy-refused", "text": "The policy of the hospital does not allow this call."},
+}
+
+interaction_allowed if data.halfdoor.interactions[input.request.interaction]
+
+# A desk sees the resource types that its dataset has a row for.
+type_shown if data.halfdoor.datasets[desk.dataset].resources[input.request.type]
+
+refusal(code) := {
+	"allow": false,
+	"reason": {"code": code, "text": data.halfdoor.reasons[code]},
+}

@@ -1,0 +1,89 @@
+package halfdoor_test
+
+import data.halfdoor
+
+test_allowed if {
+	decision := halfdoor.decision with input as call
+	decision.allow == true
+	decision.reason == {"code": "policy-allowed", "text": "The desk may do this."}
+	decision.dataset == "scheduling"
+	decision.purpose == "PATADMIN"
+	decision.break_glass == false
+	{label.code | some label in decision.deny_labels} == {"R", "V"}
+}
+
+test_allowed_interactions[interaction] if {
+	some interaction in ["read", "vread", "search-type"]
+	decision := halfdoor.decision with input as changed({"request": {"interaction": interaction}})
+	decision.allow == true
+}
+
+test_interaction_refused[interaction] if {
+	some interaction in ["create", "update", "patch", "delete", "history-type", "batch", "operation", ""]
+	decision := halfdoor.decision with input as changed({"request": {"interaction": interaction}})
+	refused(decision, "policy-interaction")
+}
+
+test_type_refused[type] if {
+	some type in ["Observation", "Condition", "MedicationRequest", "Coverage", "Binary", "appointment", ""]
+	decision := halfdoor.decision with input as changed({"request": {"type": type}})
+	refused(decision, "policy-type")
+}
+
+# Each desk with every type that it is there for.
+desk_types := {
+	"access": ["Patient", "Practitioner", "PractitionerRole", "Organization", "Location"],
+	"scheduling": [
+		"Patient", "Practitioner", "PractitionerRole", "Organization", "Location", "Appointment",
+		"Schedule", "Slot", "Encounter", "Task", "Communication", "ServiceRequest",
+	],
+	"billing": ["Patient", "Coverage", "Encounter", "Organization", "Location", "Task", "Communication"],
+}
+
+test_types_allowed[name] if {
+	some desk, types in desk_types
+	some type in types
+	name := concat(" ", [desk, type])
+	ask := with_roles([concat("-", ["helpdesk", desk])], {
+		"ticket": {"category": desk},
+		"purpose": "",
+		"request": {"type": type},
+	})
+	decision := halfdoor.decision with input as ask
+	decision.allow == true
+	decision.dataset == desk
+}
+
+# Settings lost or misspelt close the door.
+test_roles_lost if not halfdoor.decision.allow with input as call with data.halfdoor.roles as {}
+
+test_desks_lost if not halfdoor.decision.allow with input as call with data.halfdoor.desks as {}
+
+test_categories_lost if not halfdoor.decision.allow with input as call with data.halfdoor.categories as {}
+
+test_interactions_lost if not halfdoor.decision.allow with input as call with data.halfdoor.interactions as {}
+
+test_hours_lost if not halfdoor.decision.allow with input as call with data.halfdoor.hours as {}
+
+test_datasets_lost if not halfdoor.decision.allow with input as call with data.halfdoor.datasets as {}
+
+# A reason without a sentence still refuses.
+test_reasons_lost if {
+	decision := halfdoor.decision with input as changed({"request": {"type": "Observation"}})
+		with data.halfdoor.reasons as {}
+	decision.allow == false
+	decision.reason.code == "policy-refused"
+}
+
+# An input that is not one allows nothing.
+test_empty_input_refused if {
+	decision := halfdoor.decision with input as {}
+	decision.allow == false
+}
+
+refused(decision, code) if {
+	decision.allow == false
+	decision.reason.code == code
+	decision.reason.text == data.halfdoor.reasons[code]
+	not decision.dataset
+}
