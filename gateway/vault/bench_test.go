@@ -1,0 +1,75 @@
+package vault_test
+
+import (
+	"strconv"
+	"testing"
+)
+
+const benchID = "550e8400-e29b-41d4-a716-446655440000"
+
+// BenchmarkSeal is a first sight of an id: nothing is remembered.
+func BenchmarkSeal(b *testing.B) {
+	v := open(b, "1", "")
+	for _, c := range []struct{ name, id string }{{"uuid", benchID}, {"decimal", "12724066"}, {"id24", "erXuFYUfucBZaryVksYEcMg3"}} {
+		b.Run(c.name, func(b *testing.B) {
+			id, dst := []byte(c.id), make([]byte, 0, 64)
+			full := sealer(b, v, "", "app", "main")
+			for i := range 5000 {
+				dst, _ = full.AppendToken(dst[:0], "Full", strconv.AppendInt(nil, int64(i), 10))
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				dst, _ = full.AppendToken(dst[:0], "Patient", id)
+			}
+		})
+	}
+}
+
+// BenchmarkMemo is a second sight of an id.
+func BenchmarkMemo(b *testing.B) {
+	s := sealer(b, open(b, "1", ""), "", "app", "main")
+	id, dst := []byte(benchID), make([]byte, 0, 64)
+	b.ReportAllocs()
+	for b.Loop() {
+		dst, _ = s.AppendToken(dst[:0], "Patient", id)
+	}
+}
+
+// BenchmarkSealer is what a request pays before its first token, and for its first.
+func BenchmarkSealer(b *testing.B) {
+	v := open(b, "1", "")
+	id, dst := []byte(benchID), make([]byte, 0, 64)
+	b.ReportAllocs()
+	for b.Loop() {
+		s, _ := v.Sealer("", "app", "main")
+		dst, _ = s.AppendToken(dst[:0], "Patient", id)
+	}
+}
+
+func BenchmarkOpen(b *testing.B) {
+	s := sealer(b, open(b, "1", ""), "", "app", "main")
+	token := seal(b, s, "Patient", benchID)
+	b.ReportAllocs()
+	for b.Loop() {
+		_, _ = s.Open("Patient", token)
+	}
+}
+
+// BenchmarkLongID makes each token durable, one caller after another and many at once.
+func BenchmarkLongID(b *testing.B) {
+	b.Run("alone", func(b *testing.B) {
+		s := sealer(b, open(b, "1", b.TempDir()), "", "app", "main")
+		for i := 0; b.Loop(); i++ {
+			_, _ = s.AppendToken(nil, "Patient", []byte(long(i)))
+		}
+	})
+	b.Run("known", func(b *testing.B) {
+		v := open(b, "1", b.TempDir())
+		id := []byte(long(0))
+		b.ReportAllocs()
+		for b.Loop() {
+			s, _ := v.Sealer("", "app", "main")
+			_, _ = s.AppendToken(nil, "Patient", id)
+		}
+	})
+}

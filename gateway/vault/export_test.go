@@ -1,0 +1,30 @@
+package vault
+
+// File is what a vault asks of its mapping file.
+type File = file
+
+// ReplaceFile puts another file in the place of the mapping file, as a fault.
+func (v *Vault) ReplaceFile(with func(File) File) { v.mapping.file = with(v.mapping.file) }
+
+// Base62 and its inverse.
+var (
+	AppendBase62  = appendBase62
+	AppendDecoded = appendDecoded
+	EncodedLen    = encodedLen
+)
+
+// Remembered counts the clients whose keys are cached.
+func (v *Vault) Remembered() int {
+	v.clients.mu.Lock()
+	defer v.clients.mu.Unlock()
+	return v.clients.used.Len()
+}
+
+// Remembered counts the tokens that a sealer remembers.
+func (s *Sealer) Remembered() int { return len(s.memo) }
+
+// The bounds of what is remembered.
+const (
+	MaxClients  = maxClients
+	MemoEntries = memoEntries
+)
