@@ -16,16 +16,17 @@ import (
 
 // decode reads a document into c, which has its defaults, and reports what is wrong with its form: YAML's grammar, keys,
 // and the kind and spelling of each value. What the values mean is validate's business. Text is taken as it is written:
-// "id: 123", "id: no" and "id: 1.3" are texts where a text is wanted.
-func decode(c *Config, data []byte, r *report) {
+// "id: 123", "id: no" and "id: 1.3" are texts where a text is wanted. It returns false where the document could not be
+// read at all, so that there is nothing to judge.
+func decode(c *Config, data []byte, r *report) bool {
 	d := yaml.NewDecoder(bytes.NewReader(data))
 	var doc yaml.Node
 	switch err := d.Decode(&doc); {
 	case errors.Is(err, io.EOF):
-		return // an empty file lacks what is required: validate says so
+		return true // an empty file lacks what is required: validate says so
 	case err != nil:
 		r.grammar(err)
-		return
+		return false
 	}
 	var next yaml.Node
 	switch err := d.Decode(&next); {
@@ -33,9 +34,10 @@ func decode(c *Config, data []byte, r *report) {
 		r.addAt(next.Line, "", "a second document; a configuration is one")
 	case !errors.Is(err, io.EOF):
 		r.grammar(err)
-		return
+		return false
 	}
 	r.decodeStruct("", doc.Content[0], reflect.ValueOf(c).Elem())
+	return true
 }
 
 var (
@@ -85,7 +87,11 @@ func (r *report) decodeStruct(path string, n *yaml.Node, v reflect.Value) {
 	seen := map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
-		if key.Kind != yaml.ScalarNode || key.Anchor != "" || key.Style&yaml.TaggedStyle != 0 || key.ShortTag() == "!!merge" {
+		if key.ShortTag() == "!!merge" {
+			r.addAt(key.Line, join(path, "<<"), "merge keys are not part of a configuration")
+			continue
+		}
+		if key.Kind != yaml.ScalarNode || key.Anchor != "" || key.Style&yaml.TaggedStyle != 0 {
 			r.addAt(key.Line, path, "a key must be a plain word")
 			continue
 		}

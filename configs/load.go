@@ -35,12 +35,13 @@ func Load(path string) (*Config, error) {
 // dir. Secrets are fetched, and the files named must exist. The error is an [*Error] with every problem found.
 func Parse(name string, data []byte, dir string) (*Config, error) {
 	c, r := Default(), newReport(name)
-	decode(c, data, r)
-	c.complete()
-	c.resolve(dir)
-	c.fetch(r)
-	c.checkFiles(r)
-	c.validate(r)
+	if decode(c, data, r) {
+		c.complete()
+		c.resolve(dir)
+		c.fetch(r)
+		c.checkFiles(r)
+		c.validate(r)
+	}
 	if err := r.err(); err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Problem is one thing wrong with a configuration.
@@ -77,7 +78,16 @@ func (r *report) addAt(line int, path, format string, args ...any) {
 	if path != "" {
 		r.wrong[path] = true
 	}
-	r.problems = append(r.problems, Problem{File: r.file, Line: line, Path: path, Text: fmt.Sprintf(format, args...)})
+	text := strings.Map(oneLine, fmt.Sprintf(format, args...))
+	r.problems = append(r.problems, Problem{File: r.file, Line: line, Path: path, Text: text})
+}
+
+// oneLine replaces what would break a message's line or steer a terminal, such as a file's name may hold.
+func oneLine(c rune) rune {
+	if unicode.IsPrint(c) {
+		return c
+	}
+	return unicode.ReplacementChar
 }
 
 // err returns the problems in the order of their lines, those without a line last; nil where there are none.

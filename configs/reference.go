@@ -131,7 +131,7 @@ func (c *Config) fetch(r *report) {
 			r.add(path, "%s is empty", s.reference)
 			return
 		}
-		s.value = &value
+		s.set(value)
 	})
 }
 

@@ -17,8 +17,9 @@ const redacted = "[redacted]"
 //
 // The zero Secret is unset.
 type Secret struct {
-	// A pointer, so that even fmt on an unexported field, which calls no methods, prints an address and not the value.
-	value     *[]byte
+	// On an unexported field fmt calls no methods, and for a verb that does not fit it looks behind one pointer: behind
+	// two it prints an address.
+	value     **[]byte
 	reference string
 }
 
@@ -27,28 +28,33 @@ func NewSecret(value []byte) Secret {
 	if len(value) == 0 {
 		return Secret{}
 	}
+	var s Secret
+	s.set(value)
+	return s
+}
+
+func (s *Secret) set(value []byte) {
 	v := bytes.Clone(value)
-	return Secret{value: &v}
+	p := &v
+	s.value = &p
+}
+
+// get returns the value itself, nil where unset.
+func (s Secret) get() []byte {
+	if s.value == nil {
+		return nil
+	}
+	return **s.value
 }
 
 // IsSet tells whether there is a value.
 func (s Secret) IsSet() bool { return s.value != nil }
 
 // Bytes returns a copy of the value, nil where unset.
-func (s Secret) Bytes() []byte {
-	if s.value == nil {
-		return nil
-	}
-	return bytes.Clone(*s.value)
-}
+func (s Secret) Bytes() []byte { return bytes.Clone(s.get()) }
 
 // Value returns the value as text, empty where unset.
-func (s Secret) Value() string {
-	if s.value == nil {
-		return ""
-	}
-	return string(*s.value)
-}
+func (s Secret) Value() string { return string(s.get()) }
 
 // Reference returns where the value came from, "env:NAME" or "file:PATH"; empty for a secret made in Go.
 func (s Secret) Reference() string { return s.reference }
@@ -59,7 +65,7 @@ func (s Secret) Matches(presented string) bool {
 	if s.value == nil {
 		return false
 	}
-	want, got := sha256.Sum256(*s.value), sha256.Sum256([]byte(presented))
+	want, got := sha256.Sum256(s.get()), sha256.Sum256([]byte(presented))
 	return subtle.ConstantTimeCompare(want[:], got[:]) == 1
 }
 

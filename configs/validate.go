@@ -92,14 +92,14 @@ func (r *report) requiredSecret(path string, s Secret) {
 
 // long reports a set secret that is too short to keep anyone from guessing it.
 func (r *report) long(path string, s Secret) {
-	if s.IsSet() && len(*s.value) < 32 {
+	if s.IsSet() && len(s.get()) < 32 {
 		r.add(path, "shorter than 32 characters")
 	}
 }
 
 // header reports a set secret that cannot stand in an Authorization header: RFC 6750, section 2.1, b64token.
 func (r *report) header(path string, s Secret) {
-	if s.IsSet() && !b64token.Match(*s.value) {
+	if s.IsSet() && !b64token.Match(s.get()) {
 		r.add(path, `want letters, digits and "-._~+/" alone, then perhaps "="`)
 	}
 }
