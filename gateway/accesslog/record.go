@@ -1,0 +1,136 @@
+package accesslog
+
+import "time"
+
+// Version is the version of the record's form, the field "v".
+const Version = 1
+
+// Kind says what a record is about.
+type Kind string
+
+// The kinds of records.
+const (
+	// KindAccess answers a call: who asked what about whom, and what left. With More set, further
+	// records of the same correlation follow.
+	KindAccess Kind = "access"
+	// KindRelease names what a later window of a body discloses for the first time.
+	KindRelease Kind = "release"
+	// KindClose ends a body of several windows: its totals, or why it was cut.
+	KindClose Kind = "close"
+	// KindRefusal is a call that was refused.
+	KindRefusal Kind = "refusal"
+	// KindIntent is a write that the EHR is about to be asked for.
+	KindIntent Kind = "intent"
+	// KindAdmin is an administrative act: a reload, a key rotation, a reviewer's own query.
+	KindAdmin Kind = "admin"
+	// KindRecovery is written by the log itself when it was opened after a crash: what was found
+	// behind the last checkpoint, and what was cut.
+	KindRecovery Kind = "recovery"
+)
+
+// Kinds returns every kind.
+func Kinds() []Kind {
+	return []Kind{KindAccess, KindRelease, KindClose, KindRefusal, KindIntent, KindAdmin, KindRecovery}
+}
+
+// known reports whether k is one of [Kinds].
+func (k Kind) known() bool {
+	switch k {
+	case KindAccess, KindRelease, KindClose, KindRefusal, KindIntent, KindAdmin, KindRecovery:
+		return true
+	}
+	return false
+}
+
+// Record is one line of the log. Empty fields are left out of the line. It holds no patient data: a
+// patient is a token ([Record].Subjects) or a keyed hash ([Record].Patients, from [Hasher.Patient]),
+// and the value of a parameter is a keyed hash ([Hasher.Hash]).
+type Record struct {
+	Version     int       `json:"v"`                    // always [Version]; set by Append
+	Time        time.Time `json:"time"`                 // UTC; set by Append where zero
+	Kind        Kind      `json:"kind"`                 // required
+	Correlation string    `json:"correlation,omitzero"` // joins the records of one call, and the calls of one task
+	RequestID   string    `json:"request_id,omitzero"`  // one HTTP request
+	Trace       string    `json:"trace,omitzero"`       // W3C trace id
+	Actor       Actor     `json:"actor,omitzero"`       // who
+	Source      string    `json:"source,omitzero"`      // IP address that the call came from
+	Request     Request   `json:"request,omitzero"`     // what
+	EHR         string    `json:"ehr,omitzero"`         // where to: the configured name of the server
+	Tenant      string    `json:"tenant,omitzero"`
+	Ticket      Ticket    `json:"ticket,omitzero"`   // why
+	Purpose     string    `json:"purpose,omitzero"`  // HL7 v3 PurposeOfUse
+	Policy      Policy    `json:"policy,omitzero"`   // by which rule
+	Status      int       `json:"status,omitzero"`   // HTTP status that the client is answered with
+	Code        string    `json:"code,omitzero"`     // the gateway's error code
+	Reason      string    `json:"reason,omitzero"`   // the policy's, or the refusal's
+	Subjects    []string  `json:"subjects,omitzero"` // "Patient/<token>": disclosed, by the token that this client was given
+	Patients    []string  `json:"patients,omitzero"` // the patients among them, by keyed hashes that outlive the tokens
+	More        bool      `json:"more,omitzero"`     // further records of this call follow
+	Totals      *Totals   `json:"totals,omitzero"`   // what left and what did not
+	Detail      string    `json:"detail,omitzero"`   // of an administrative act, an abort or a recovery; never patient data
+
+	// Sequence is the record's number in the log, from 0: the index of its leaf in the Merkle tree.
+	// The log sets it.
+	Sequence int64 `json:"seq"`
+	// Previous is the RFC 6962 record hash of the line before in standard base64, and for the first
+	// record 32 zero bytes. The log sets it.
+	Previous string `json:"prev"`
+}
+
+// Actor is who called.
+type Actor struct {
+	Subject  string   `json:"subject,omitzero"`
+	Issuer   string   `json:"issuer,omitzero"`
+	Client   string   `json:"client,omitzero"`
+	Roles    []string `json:"roles,omitzero"`
+	FHIRUser string   `json:"fhir_user,omitzero"`
+}
+
+func (a *Actor) empty() bool {
+	return a.Subject == "" && a.Issuer == "" && a.Client == "" && len(a.Roles) == 0 && a.FHIRUser == ""
+}
+
+// Request is what was asked.
+type Request struct {
+	Method      string      `json:"method,omitzero"`
+	Interaction string      `json:"interaction,omitzero"` // FHIR's code: "read", "search-type"
+	Type        string      `json:"type,omitzero"`
+	ID          string      `json:"id,omitzero"` // as the client sent it: a token
+	Version     string      `json:"version,omitzero"`
+	Parameters  []Parameter `json:"parameters,omitzero"`
+}
+
+func (r *Request) empty() bool {
+	return r.Method == "" && r.Interaction == "" && r.Type == "" && r.ID == "" && r.Version == "" && len(r.Parameters) == 0
+}
+
+// Parameter is a search parameter with its values hashed by [Hasher.Hash].
+type Parameter struct {
+	Name     string   `json:"name"`
+	Modifier string   `json:"modifier,omitzero"`
+	Values   []string `json:"values,omitzero"`
+}
+
+// Ticket is the helpdesk ticket that the call was made for.
+type Ticket struct {
+	ID       string `json:"id,omitzero"`
+	Category string `json:"category,omitzero"`
+}
+
+// Policy is what decided.
+type Policy struct {
+	Revision string `json:"revision,omitzero"` // of the bundle
+	Dataset  string `json:"dataset,omitzero"`
+	Version  int    `json:"version,omitzero"` // of the dataset
+	Code     string `json:"code,omitzero"`    // the decision's reason
+}
+
+// Totals is what a body came to.
+type Totals struct {
+	BytesIn   int64                     `json:"bytes_in"`
+	BytesOut  int64                     `json:"bytes_out"`
+	Released  map[string]int            `json:"released,omitzero"`  // resources by type
+	Dropped   map[string]map[string]int `json:"dropped,omitzero"`   // resources by cause, then by type
+	Removed   map[string]int            `json:"removed,omitzero"`   // elements by path
+	Tokenized map[string]int            `json:"tokenized,omitzero"` // elements by path
+}

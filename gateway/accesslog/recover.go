@@ -1,0 +1,287 @@
+package accesslog
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// advice is what an operator does with a log that does not open.
+const advice = "nothing was changed; keep this folder for the reviewers, run “halfdoor audit verify” on it, and let the gateway begin an empty folder until it is explained"
+
+// A find is what Open has learned of a folder.
+type find struct {
+	walk           // where the records end
+	fresh    bool  // there was no log
+	unsigned int64 // records behind the newest signature
+	from     place // the first of them
+	notes    []string
+}
+
+// start brings the log to where the next record goes.
+func (l *Log) start() error {
+	f, err := l.look()
+	if err != nil {
+		var d *Damage
+		if errors.As(err, &d) && d.Advice == "" {
+			d.Advice = advice
+		}
+		return err
+	}
+	l.tree, l.prev = f.tree, f.prev
+	l.number, l.offset = f.at.segment, f.at.offset
+	if f.fresh {
+		// First of all, so that a folder with segments and without a checkpoint has lost it.
+		if err := l.writeCheckpoint(true); err != nil {
+			return err
+		}
+	}
+	if err := l.openSegment(f); err != nil {
+		return fmt.Errorf("open segment: %w", err)
+	}
+	// A frontier that says "closed" must be gone before a record follows it. But one that signs adopted
+	// records must not be there before the record that tells of them.
+	if f.unsigned == 0 {
+		if err := l.beginState(); err != nil {
+			return err
+		}
+	}
+	if len(f.notes) > 0 {
+		e := l.entries.get()
+		defer l.entries.put(e)
+		if err := e.encode(&Record{Kind: KindRecovery, Detail: strings.Join(f.notes, "; ")}, l.now()); err != nil {
+			return err
+		}
+		if err := l.commit([]*entry{e}); err != nil {
+			return err
+		}
+	}
+	if f.unsigned > 0 {
+		if err := l.beginState(); err != nil {
+			return err
+		}
+	}
+	l.synced = time.Now()
+	return nil
+}
+
+func (l *Log) beginState() error {
+	if err := l.writeState(false); err != nil {
+		return err
+	}
+	return l.fs.SyncDir(l.dir)
+}
+
+// look reads the signatures and the records behind them. It changes nothing.
+func (l *Log) look() (*find, error) {
+	last, _, err := listSegments(l.dir)
+	if err != nil {
+		return nil, err
+	}
+	old, err := l.readState()
+	if err != nil {
+		return nil, err
+	}
+	signed, err := l.readSigned(last, old)
+	if err != nil {
+		return nil, err
+	}
+	if signed == nil {
+		return &find{walk: *newWalk(l.dir, last), fresh: true}, nil
+	}
+	var marks []mark
+	if signed.size >= 0 {
+		marks = append(marks, mark{*signed, "the checkpoint"})
+	}
+	if old == nil {
+		f, err := l.read(newWalk(l.dir, last, marks...))
+		if err == nil && signed.size > 0 {
+			f.notes = append(f.notes, "the file frontier was missing or not this log's: all records were read again")
+		}
+		return f, err
+	}
+	marks = append(marks, mark{checkpoint{old.tree.size, old.tree.root()}, "the frontier"})
+	w := newWalk(l.dir, last, marks...)
+	w.tree, w.prev, w.at = old.tree.clone(), old.prev, place{old.segment, 1, old.offset}
+	f, err := l.read(w)
+	var d *Damage
+	if errors.As(err, &d) || errors.Is(err, fs.ErrNotExist) {
+		// Read all, for the first bad place and its line number. If all is well, the frontier was wrong.
+		f, err = l.read(newWalk(l.dir, last, marks...))
+		if err == nil {
+			f.notes = append(f.notes, "the file frontier did not fit: all records were read again")
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if old.closed && f.tree.size > old.tree.size {
+		return nil, fileDamage(stateFile, fmt.Sprintf("the log was closed with %d records, and now has %d: records were added that this gateway did not write, or the folder was copied while in use", old.tree.size, f.tree.size))
+	}
+	if signed.size < 0 {
+		f.notes = append(f.notes, "the file checkpoint was empty, as a power cut may leave it: the frontier's signature was used")
+	}
+	return f, nil
+}
+
+// readState reads the frontier. One that is missing or wrong only costs time.
+func (l *Log) readState() (*state, error) {
+	message, err := os.ReadFile(filepath.Join(l.dir, stateFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	s, err := parseState(message, l.verifier)
+	if err != nil {
+		return nil, nil
+	}
+	return s, nil
+}
+
+// readSigned reads the checkpoint. It returns nil where there never was a log, and size -1 for a
+// checkpoint that a power cut has emptied, where the frontier can take its place.
+func (l *Log) readSigned(segments int, old *state) (*checkpoint, error) {
+	message, err := os.ReadFile(filepath.Join(l.dir, checkpointFile))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		for n := 1; n <= segments; n++ {
+			f, err := os.Open(filepath.Join(l.dir, segmentName(n)))
+			if err != nil {
+				return nil, err
+			}
+			end, err := lastWritten(f, 0)
+			f.Close()
+			if err != nil {
+				return nil, err
+			}
+			if end > 0 {
+				return nil, fileDamage(checkpointFile, "the checkpoint is missing although the log has records")
+			}
+		}
+		if segments > 1 || old != nil && old.tree.size > 0 {
+			return nil, fileDamage(checkpointFile, "checkpoint and records are missing although there was a log")
+		}
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case len(bytes.Trim(message, "\x00")) == 0 && old != nil:
+		return &checkpoint{size: -1}, nil
+	}
+	c, err := parseCheckpoint(message, l.verifier)
+	if err != nil {
+		d := checkpointDamage(checkpointFile, err)
+		if errors.Is(err, ErrKey) {
+			d.Advice = "nothing was changed; start with the key that wrote this log, or with an empty folder"
+		}
+		return nil, d
+	}
+	if old != nil && old.tree.size == c.size && old.tree.root() != c.root {
+		return nil, fileDamage(checkpointFile, "checkpoint and frontier sign different records: two gateways write with one key, or parts of two logs were put together")
+	}
+	return &c, nil
+}
+
+// read walks to the end and counts what nothing signs.
+func (l *Log) read(w *walk) (*find, error) {
+	f := &find{}
+	signed, _ := w.signed()
+	w.each = func([]byte) {
+		if w.tree.size == signed+1 {
+			f.from = w.at
+		}
+	}
+	if err := w.run(context.Background()); err != nil {
+		return nil, err
+	}
+	if w.torn > maxGroup {
+		return nil, w.damage(w.at, w.tree.size, "%d bytes follow that are no complete records, more than a crash can leave", w.torn)
+	}
+	f.walk = *w
+	f.unsigned = w.tree.size - signed
+	if f.unsigned > 0 {
+		f.notes = append(f.notes, fmt.Sprintf("%d complete records from seq %d on were not signed yet and were adopted", f.unsigned, signed))
+	}
+	return f, nil
+}
+
+// openSegment opens the last segment, or makes the first, without anything behind its last record.
+func (l *Log) openSegment(f *find) (err error) {
+	name := filepath.Join(l.dir, segmentName(l.number))
+	if l.file, err = l.fs.OpenFile(name, os.O_RDWR|os.O_CREATE); err != nil {
+		return err
+	}
+	if f.torn > 0 {
+		if err := l.cut(f, name); err != nil {
+			return err
+		}
+	}
+	if f.unsigned > 0 {
+		if err := l.rewrite(f, name); err != nil {
+			return err
+		}
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return err
+	}
+	if err := fillZeros(l.file, max(info.Size(), l.offset), l.segment); err != nil {
+		return err
+	}
+	return l.fs.SyncDir(l.dir)
+}
+
+// cut keeps the bytes of the incomplete group in a file of their own. Nobody waits for an answer to
+// them, but an investigation may want to see them. They are zeroed by the same write that brings the
+// recovery record, so that no crash in between can hide the cut.
+func (l *Log) cut(f *find, name string) error {
+	torn, err := readRange(name, l.offset, f.torn)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(torn)
+	kept := fmt.Sprintf("%06d.%d.%x.torn", l.number, l.offset, sum[:4])
+	if err := replaceFile(l.fs, filepath.Join(l.dir, kept), torn, true); err != nil {
+		return err
+	}
+	l.torn = f.torn
+	f.notes = append(f.notes, fmt.Sprintf("%d bytes of incomplete records were cut from %s at byte %d and kept in %s, SHA-256 %x",
+		len(torn), segmentName(l.number), l.offset, kept, sum))
+	return nil
+}
+
+// rewrite writes the adopted records of this segment once more and syncs them: where a sync had
+// failed before the crash, what is read here may be in memory only and count as written.
+func (l *Log) rewrite(f *find, name string) error {
+	offset := int64(0)
+	if f.from.segment == l.number {
+		offset = f.from.offset
+	}
+	adopted, err := readRange(name, offset, l.offset-offset)
+	if err != nil {
+		return err
+	}
+	if err := writeAt(l.file, adopted, offset); err != nil {
+		return err
+	}
+	return l.file.Datasync()
+}
+
+func readRange(name string, offset, size int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b := make([]byte, size)
+	_, err = f.ReadAt(b, offset)
+	return b, err
+}

@@ -1,0 +1,97 @@
+package accesslog
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+const stateFile = "frontier"
+
+// A state is a place in the log from which a start can go on without reading what lies before: the
+// tree's frontier, the hash of the last line and where the next one goes. It is kept in the file
+// "frontier" as a note that the log's key signed:
+//
+//	<origin>/frontier
+//	<records>
+//	<root>
+//	open | closed
+//	<segment> <byte>
+//	<hash of the last line>
+//	<hash of the largest complete subtree>
+//	…
+//
+// Its first line keeps it from passing as a checkpoint. It is written when the log is opened, when a
+// segment is begun and when the log is closed.
+type state struct {
+	tree    tree
+	closed  bool // the log was closed here; whatever follows was not written by it
+	segment int
+	offset  int64
+	prev    tlog.Hash
+}
+
+func (s *state) sign(signer note.Signer) ([]byte, error) {
+	var b strings.Builder
+	word := "open"
+	if s.closed {
+		word = "closed"
+	}
+	fmt.Fprintf(&b, "%s/frontier\n%d\n%s\n%s\n%d %d\n%s\n", signer.Name(), s.tree.size, s.tree.root(), word, s.segment, s.offset, s.prev)
+	for _, h := range s.tree.nodes {
+		b.WriteString(h.String())
+		b.WriteByte('\n')
+	}
+	return note.Sign(&note.Note{Text: b.String()}, signer)
+}
+
+var errState = errors.New("malformed frontier")
+
+// parseState checks the signature, the form, and that the frontier has the root that it names.
+func parseState(message []byte, verifier note.Verifier) (*state, error) {
+	text, err := openNote(message, verifier)
+	if err != nil {
+		return nil, err
+	}
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	if len(lines) < 6 || lines[0] != verifier.Name()+"/frontier" {
+		return nil, errState
+	}
+	s := new(state)
+	if s.tree.size, err = parseSize(lines[1]); err != nil {
+		return nil, errState
+	}
+	root, err := tlog.ParseHash(lines[2])
+	if err != nil {
+		return nil, errState
+	}
+	s.closed = lines[3] == "closed"
+	segment, offset, ok := strings.Cut(lines[4], " ")
+	if !ok || !s.closed && lines[3] != "open" {
+		return nil, errState
+	}
+	if s.segment, err = strconv.Atoi(segment); err != nil || s.segment < 1 {
+		return nil, errState
+	}
+	if s.offset, err = parseSize(offset); err != nil {
+		return nil, errState
+	}
+	if s.prev, err = tlog.ParseHash(lines[5]); err != nil {
+		return nil, errState
+	}
+	for _, line := range lines[6:] {
+		h, err := tlog.ParseHash(line)
+		if err != nil {
+			return nil, errState
+		}
+		s.tree.nodes = append(s.tree.nodes, h)
+	}
+	if !s.tree.whole() || s.tree.root() != root {
+		return nil, errState
+	}
+	return s, nil
+}

@@ -1,0 +1,154 @@
+package accesslog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+)
+
+// VerifyOptions say what to verify and against what.
+type VerifyOptions struct {
+	Dir string // the log's folder; it may be in use
+	Key string // the verifier key, from [GenerateKey]
+	// Checkpoint is the content of a checkpoint file that the reviewer kept. With it Verify also proves
+	// that the log still begins with the records that were there then.
+	Checkpoint []byte
+	// Progress, where set, is called now and then with the number of records read.
+	Progress func(records int64)
+}
+
+// Verified is what a verification found.
+type Verified struct {
+	Origin         string    // the name of the log, from the key
+	Records        int64     // complete records, each chained to the one before
+	First, Last    time.Time // of these
+	Segments       int
+	Root           string // signed root of the first CheckpointSize records, in base64
+	CheckpointSize int64  // records that the folder's checkpoint signs
+	KeptSize       int64  // records that the kept checkpoint signs; 0 without one
+	Unsigned       int64  // complete records behind every checkpoint: chained, but not yet signed
+	// Notes are sentences on what the result does not prove, and on what was seen beside the records.
+	Notes []string
+}
+
+const progressEvery = 16 << 10
+
+// Verify reads the whole log and proves that the records up to its checkpoint are those that were
+// written, in their order, with none missing. It holds one segment's buffer in memory, takes no lock
+// and changes nothing. The first bad place is returned as [*Damage].
+//
+// On a log that is being written it proves what was there when it began.
+func Verify(ctx context.Context, o VerifyOptions) (*Verified, error) {
+	verifier, err := note.NewVerifier(strings.TrimSpace(o.Key))
+	if err != nil {
+		return nil, fmt.Errorf("verifier key: %w", err)
+	}
+	var marks []mark
+	v := &Verified{Origin: verifier.Name()}
+	if o.Checkpoint != nil {
+		kept, err := parseCheckpoint(o.Checkpoint, verifier)
+		if err != nil {
+			return nil, checkpointDamage("the kept checkpoint", err)
+		}
+		v.KeptSize = kept.size
+		marks = append(marks, mark{kept, "the kept checkpoint"})
+	}
+	// The checkpoint comes first: every record that it signs is in a segment that exists by then, and
+	// none of them changes any more.
+	signed, err := readCheckpoint(o.Dir, verifier)
+	if err != nil {
+		return nil, err
+	}
+	v.CheckpointSize, v.Root = signed.size, signed.root.String()
+	marks = append(marks, mark{signed, "the checkpoint"})
+	last, foreign, err := listSegments(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	v.Segments = last
+
+	w := newWalk(o.Dir, last, marks...)
+	var first, final []byte
+	w.each = func(line []byte) {
+		if first == nil {
+			first = append(first, line...)
+		}
+		final = append(final[:0], line...)
+		if o.Progress != nil && w.tree.size%progressEvery == 0 {
+			o.Progress(w.tree.size)
+		}
+	}
+	if err := w.run(ctx); err != nil {
+		return nil, err
+	}
+	v.Records = w.tree.size
+	proven, _ := w.signed()
+	v.Unsigned = v.Records - proven
+	if v.Records > 0 {
+		if v.First, err = timeOf(first); err != nil {
+			return nil, &Damage{File: segmentName(1), Line: 1, Reason: err.Error(), err: err}
+		}
+		if v.Last, err = timeOf(final); err != nil {
+			return nil, w.damage(w.last, w.tree.size-1, "%v", err)
+		}
+	}
+	v.remark(w.torn, foreign, o.Checkpoint != nil)
+	if o.Progress != nil {
+		o.Progress(v.Records)
+	}
+	return v, nil
+}
+
+// remark says what the result does not prove.
+func (v *Verified) remark(torn int64, foreign []string, kept bool) {
+	add := func(format string, args ...any) { v.Notes = append(v.Notes, fmt.Sprintf(format, args...)) }
+	if !kept {
+		add("no kept checkpoint was given: if the end of the log and its checkpoint were put back together to an earlier state, this does not show; keep a copy of the file %q elsewhere, and verify against it", checkpointFile)
+	}
+	if kept && v.KeptSize > v.CheckpointSize {
+		add("the kept checkpoint signs %d records, the log's own only %d: after a power cut the log's may lag behind, otherwise it was put back", v.KeptSize, v.CheckpointSize)
+	}
+	if v.Unsigned > 0 {
+		add("the last %d records are chained but not signed: they are being written, or the gateway stopped before it signed them and will when it starts; the chain alone does not protect them", v.Unsigned)
+	}
+	if torn > 0 {
+		add("%d bytes behind the last record are not a complete record: one is being written, or a crash cut it, and the gateway will remove it when it starts; no answer waited for it", torn)
+	}
+	for _, name := range foreign {
+		add("%s is not part of the log", name)
+	}
+}
+
+// readCheckpoint reads and checks the folder's checkpoint.
+func readCheckpoint(dir string, verifier note.Verifier) (checkpoint, error) {
+	message, err := os.ReadFile(filepath.Join(dir, checkpointFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, e := os.Stat(dir); e != nil {
+			return checkpoint{}, e
+		}
+		return checkpoint{}, fileDamage(checkpointFile, "there is none in this folder, so nothing shows that the records are whole")
+	}
+	if err != nil {
+		return checkpoint{}, err
+	}
+	c, err := parseCheckpoint(message, verifier)
+	if err != nil {
+		return checkpoint{}, checkpointDamage(checkpointFile, err)
+	}
+	return c, nil
+}
+
+func timeOf(line []byte) (time.Time, error) {
+	r, err := Decode(line)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return r.Time, nil
+}
