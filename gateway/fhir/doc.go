@@ -11,9 +11,9 @@
 //     are not dot segments; no encoding trick survives, because a path is
 //     decoded once and what it decodes to must be plain.
 //   - Each search parameter is one of HL7's for that type, its modifier fits
-//     its type, its values have the form that its type demands, and it carries
-//     the elements that it reads ([SearchParameter]). The gateway's admission
-//     compares these with the dataset.
+//     its type, its values have the form that its type demands, and it says
+//     which elements it reads ([Param.Reads]). The gateway's admission compares
+//     these with the dataset.
 //   - A parameter occurs in Params in the order of the query; repeated ones
 //     are to be joined by AND, the values of one by OR.
 //   - No value holds a control character, invalid UTF-8 or a bare backslash.
@@ -24,6 +24,13 @@
 // types and parameters, empty values, formats other than JSON. Interactions and
 // parameters of FHIR that the gateway does not perform are recognised and
 // refused by name ([UnsupportedInteraction], [NotSupported]).
+//
+// Under Prefer: handling=lenient a parameter of a name that FHIR does not know
+// is dropped and reported instead of refused; nothing else is forgiven.
+//
+// The tables come from HL7's definitions by way of ./generate (see tables.go
+// for the command). They say of each parameter which elements it reads; what
+// could not be mapped reads, as far as admission is concerned, anything.
 //
 // Ignored, and never forwarded: Range, If-None-Match, If-Modified-Since and
 // every other header but Accept and Prefer.

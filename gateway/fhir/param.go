@@ -40,9 +40,10 @@ type SearchParameter struct {
 	contact bool     // reads a ContactPoint, whose tokens have no system
 }
 
-// Param is one search parameter of a request, or _count or _sort. Values are the alternatives that were
-// separated by commas, percent-decoded, but with FHIR's own escapes (see
-// [Escape]) left in place; a value that replaces one must be escaped likewise.
+// Param is one search parameter of a request, or _count or _sort. Values are
+// the alternatives that were separated by commas, percent-decoded, but with
+// FHIR's own escapes (see [Escape]) left in place; a value that replaces one
+// must be escaped likewise.
 type Param struct {
 	Name     string
 	Modifier string // without its colon; a resource type on references
