@@ -15,7 +15,8 @@ import (
 // WatchOptions says what to watch.
 type WatchOptions struct {
 	// Paths returns the files and folders to watch, folders with all that is below them; usually [Config.Files]. It is
-	// asked again after every change, so that a new configuration's files are watched. They need not exist. Required.
+	// asked again after every change, and once more after ten times Debounce, when what onChange set off may have a new
+	// configuration in force: its files are watched from then on. They need not exist. Required.
 	Paths func() []string
 
 	// Debounce is how long it must be quiet before a change is told, at most ten times as long after the first event.
@@ -84,6 +85,13 @@ func (w *Watcher) Run(ctx context.Context, onChange func()) error {
 		defer t.Stop()
 		poll = t.C
 	}
+	again := time.NewTimer(0)
+	again.Stop()
+	look := func() {
+		if w.tell(onChange) {
+			again.Reset(10 * w.options.Debounce)
+		}
+	}
 	var first time.Time // of the events not yet looked into
 	event := func() {
 		now := time.Now()
@@ -105,19 +113,21 @@ func (w *Watcher) Run(ctx context.Context, onChange func()) error {
 			event()
 		case <-quiet.C:
 			first = time.Time{}
-			w.tell(onChange)
+			look()
+		case <-again.C:
+			look()
 		case <-poll:
-			w.tell(onChange)
+			look()
 		}
 	}
 }
 
-// tell looks, and calls onChange where something is not as it was. A path that is new since is compared with what it
-// is now; the others with what they were before the call, so that a change during it is not lost.
-func (w *Watcher) tell(onChange func()) {
+// tell looks, calls onChange where something is not as it was, and returns whether it did. A path that is new since is
+// compared with what it is now; the others with what they were before the call, so that a change during it is not lost.
+func (w *Watcher) tell(onChange func()) bool {
 	now := w.look()
 	if maps.Equal(now, w.sums) {
-		return
+		return false
 	}
 	changed := false
 	for path, sum := range now {
@@ -127,7 +137,7 @@ func (w *Watcher) tell(onChange func()) {
 	}
 	w.sums = now
 	if !changed {
-		return
+		return false
 	}
 	onChange()
 	for path, sum := range w.look() {
@@ -135,6 +145,7 @@ func (w *Watcher) tell(onChange func()) {
 			w.sums[path] = sum
 		}
 	}
+	return true
 }
 
 // relevant tells whether an event's file is one of those watched, or on the way to one.

@@ -236,6 +236,27 @@ func TestWatchNewPaths(t *testing.T) {
 	w.changed("the file that is left")
 }
 
+// A configuration that is in force only some time after the change was told has its files watched all the same.
+func TestWatchLatePaths(t *testing.T) {
+	w := watching(t, configs.WatchOptions{}, func(w *watch) {
+		w.write("a.yaml")
+		w.write("tls/new.pem")
+	}, "a.yaml")
+	w.write("a.yaml")
+	w.changed("the configuration")
+	w.watch("a.yaml", "tls/new.pem")
+	for late := time.After(20 * time.Second); ; {
+		w.write("tls/new.pem") // before it is watched, or after
+		select {
+		case <-w.told:
+			return
+		case <-late:
+			t.Fatal("the new file is not watched")
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
 // What happened before Run is told, however much it was, once; and what is no change is not told.
 func TestWatchCoalesces(t *testing.T) {
 	dir := t.TempDir()
