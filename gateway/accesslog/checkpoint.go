@@ -103,6 +103,12 @@ func openNote(message []byte, verifier note.Verifier) (string, error) {
 	}
 	n, err := note.Open(message, note.VerifierList(verifier))
 	if err == nil {
+		for _, s := range n.Sigs {
+			// note.Open takes any spelling of the last character.
+			if _, err := base64.StdEncoding.Strict().DecodeString(s.Base64); err != nil {
+				return "", errors.New("its signature is misspelt")
+			}
+		}
 		return n.Text, nil
 	}
 	var unknown *note.UnverifiedNoteError

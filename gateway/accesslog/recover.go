@@ -108,11 +108,8 @@ func (l *Log) look() (*find, error) {
 		return f, err
 	}
 	marks = append(marks, mark{checkpoint{old.tree.size, old.tree.root()}, "the frontier"})
-	w := newWalk(l.dir, last, marks...)
-	w.tree, w.prev, w.at = old.tree.clone(), old.prev, place{old.segment, 1, old.offset}
-	f, err := l.read(w)
-	var d *Damage
-	if errors.As(err, &d) || errors.Is(err, fs.ErrNotExist) {
+	f, err := l.readFrom(old, last, marks)
+	if f == nil && err == nil {
 		// Read all, for the first bad place and its line number. If all is well, the frontier was wrong.
 		f, err = l.read(newWalk(l.dir, last, marks...))
 		if err == nil {
@@ -129,6 +126,21 @@ func (l *Log) look() (*find, error) {
 		f.notes = append(f.notes, "the file checkpoint was empty, as a power cut may leave it: the frontier's signature was used")
 	}
 	return f, nil
+}
+
+// readFrom goes on from the frontier. It returns nil where that does not work out.
+func (l *Log) readFrom(old *state, last int, marks []mark) (*find, error) {
+	if !old.fits(l.dir, last) {
+		return nil, nil
+	}
+	w := newWalk(l.dir, last, marks...)
+	w.tree, w.prev, w.at = old.tree.clone(), old.prev, place{old.segment, 1, old.offset}
+	f, err := l.read(w)
+	var d *Damage
+	if errors.As(err, &d) {
+		return nil, nil
+	}
+	return f, err
 }
 
 // readState reads the frontier. One that is missing or wrong only costs time.

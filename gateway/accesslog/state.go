@@ -1,8 +1,11 @@
 package accesslog
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -94,4 +97,50 @@ func parseState(message []byte, verifier note.Verifier) (*state, error) {
 		return nil, errState
 	}
 	return s, nil
+}
+
+// fits reports whether the record before the state's place is there and has the hash that the state
+// names. It may be the last one of the segment before.
+func (s *state) fits(dir string, segments int) bool {
+	if s.segment > segments {
+		return false
+	}
+	if s.tree.size == 0 {
+		return s.segment == 1 && s.offset == 0
+	}
+	segment, end := s.segment, s.offset
+	if end == 0 {
+		segment--
+	}
+	f, err := os.Open(filepath.Join(dir, segmentName(segment)))
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	if end == 0 {
+		info, err := f.Stat()
+		if err != nil {
+			return false
+		}
+		end = info.Size()
+	}
+	// Read backwards to the newline before, in growing steps: records are short.
+	for span := int64(4 << 10); ; span *= 8 {
+		begin := max(0, end-span)
+		b := make([]byte, end-begin)
+		if _, err := f.ReadAt(b, begin); err != nil {
+			return false
+		}
+		line, ok := bytes.CutSuffix(b, []byte("\n"))
+		if !ok {
+			return false
+		}
+		at := bytes.LastIndexByte(line, '\n') + 1
+		if at > 0 || begin == 0 {
+			return tlog.RecordHash(line[at:]) == s.prev
+		}
+		if span > MaxRecord {
+			return false
+		}
+	}
 }

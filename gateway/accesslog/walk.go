@@ -184,12 +184,25 @@ func (w *walk) blame(line []byte, in *lines) error {
 			return w.damage(w.at, w.tree.size, relinked)
 		}
 	}
-	if next, err := in.next(); err == nil {
-		if _, _, p, ok := parseSeal(next); ok && bytes.Equal(p, appendHash(nil, restored)) {
-			return w.damage(w.at, w.tree.size, relinked)
-		}
+	if _, _, p, ok := parseSeal(w.peek(in)); ok && bytes.Equal(p, appendHash(nil, restored)) {
+		return w.damage(w.at, w.tree.size, relinked)
 	}
 	return w.damage(w.last, w.tree.size-1, changed)
+}
+
+// peek returns the line behind the one that in has just read, in the next segment where need be.
+func (w *walk) peek(in *lines) []byte {
+	next, err := in.next()
+	if err == nil {
+		return next
+	}
+	f, err := os.Open(filepath.Join(w.dir, segmentName(w.at.segment+1)))
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	next, _ = newLines(f, 0).next()
+	return next
 }
 
 func (w *walk) damage(at place, seq int64, format string, args ...any) *Damage {

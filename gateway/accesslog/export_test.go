@@ -1,0 +1,71 @@
+package accesslog
+
+import (
+	"io"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// Encode is the line of a record with the place that it names itself.
+func Encode(r *Record) ([]byte, error) {
+	e := new(entries).get()
+	if err := e.encode(r, time.Unix(0, 0)); err != nil {
+		return nil, err
+	}
+	prev, err := tlog.ParseHash(r.Previous)
+	if err != nil {
+		return nil, err
+	}
+	return seal(e.line, r.Sequence, prev), nil
+}
+
+// Lines are the complete lines of a segment, and why no more came.
+func Lines(src io.ReaderAt) (all []string, end error) {
+	in := newLines(src, 0)
+	for {
+		line, err := in.next()
+		if err != nil {
+			return all, err
+		}
+		all = append(all, string(line))
+	}
+}
+
+// The ends of Lines that are not io.EOF.
+var (
+	ErrTorn = errTorn
+	ErrLong = errLong
+)
+
+// ParseNotes signs text and reads it as a checkpoint and as a frontier. What is read is signed again.
+func ParseNotes(text, signer, verifier string) (asCheckpoint, asState string, err error) {
+	s, err := note.NewSigner(signer)
+	if err != nil {
+		return "", "", err
+	}
+	v, err := note.NewVerifier(verifier)
+	if err != nil {
+		return "", "", err
+	}
+	message, err := note.Sign(&note.Note{Text: text}, s)
+	if err != nil {
+		return "", "", err
+	}
+	if c, err := parseCheckpoint(message, v); err == nil {
+		b, err := c.sign(s)
+		if err != nil {
+			return "", "", err
+		}
+		asCheckpoint = string(b)
+	}
+	if st, err := parseState(message, v); err == nil {
+		b, err := st.sign(s)
+		if err != nil {
+			return "", "", err
+		}
+		asState = string(b)
+	}
+	return asCheckpoint, asState, nil
+}
