@@ -1,0 +1,109 @@
+package auth
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"slices"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+)
+
+// remembered is how long a verified token is believed without being verified again.
+const remembered = 5 * time.Minute
+
+// Authenticate is the caller of a request whose Authorization headers are given, or an
+// *Error. The context bounds how long an issuer is waited for.
+func (a *Authenticator) Authenticate(ctx context.Context, header []string) (*Caller, error) {
+	raw, refused := bearer(header, a.tokenBytes)
+	if refused != nil {
+		return nil, refused
+	}
+	var buf [2048]byte // most tokens fit, and are hashed without an allocation
+	sum := sha256.Sum256(append(buf[:0], raw...))
+	if v, ok := a.memory.get(sum, a.now()); ok {
+		if set, err := v.source.current(ctx); err == nil && set.holds(v.key) {
+			return v.caller, nil
+		}
+	}
+	v, refused := a.verify(ctx, raw)
+	if refused != nil {
+		return nil, refused
+	}
+	a.memory.add(sum, v)
+	return v.caller, nil
+}
+
+// verify does everything that there is to check about a token. Until the signature was
+// found good, a refusal tells its sender nothing that the token does not say itself.
+func (a *Authenticator) verify(ctx context.Context, raw string) (verified, *Error) {
+	t, refused := parse(raw)
+	if refused != nil {
+		return verified{}, refused
+	}
+	s := a.sources[t.claims.Issuer]
+	if s == nil {
+		return verified{}, refuse(CodeIssuer)
+	}
+	alg := t.header.Alg
+	if !slices.Contains(s.cfg.Algorithms, alg) {
+		return verified{}, s.fail(CodeAlgorithm)
+	}
+	if t.header.Kid == "" {
+		return verified{}, s.fail(CodeKey) // any key would do, and a rotation would go unseen
+	}
+	now := a.now()
+	if e := t.claims.timely(now, s.cfg.ClockSkew); e != nil {
+		return verified{}, s.fail(e.Code)
+	}
+
+	keys, refused := s.find(ctx, t.header.Kid)
+	if refused != nil {
+		return verified{}, refused
+	}
+	k, code := t.signed(ctx, s, keys)
+	if code != "" {
+		return verified{}, s.fail(code)
+	}
+
+	switch c := &t.claims; {
+	case t.header.Cty != "", !c.accessToken(t.header.Typ):
+		return verified{}, s.fail(CodeType)
+	case !c.meant(s.cfg.Audiences):
+		return verified{}, s.fail(CodeAudience)
+	case c.Confirm != nil: // RFC 9449, section 7.2; RFC 8705, section 3
+		return verified{}, s.fail(CodeBinding)
+	}
+	caller, refused := t.claims.caller(t.payload, s.cfg.Claims)
+	if refused != nil {
+		return verified{}, s.fail(refused.Code)
+	}
+	until := caller.Expires.Add(s.cfg.ClockSkew)
+	if limit := now.Add(remembered); limit.Before(until) {
+		until = limit
+	}
+	return verified{caller: caller, source: s, key: k, until: until}, nil
+}
+
+// signed is the key by which the token is signed, or the code of what is wrong. Keys
+// share an id only where an issuer was careless; each that fits is tried.
+func (t *token) signed(ctx context.Context, s *source, keys []*key) (*key, string) {
+	code := CodeKey
+	for _, k := range keys {
+		if !k.fits(t.header.Alg) {
+			continue
+		}
+		code = CodeSignature
+		p := pinned{key: k, alg: t.header.Alg}
+		_, err := oidc.NewVerifier(s.url, &p, s.config()).Verify(ctx, t.raw)
+		switch {
+		case p.payload == nil:
+		case err != nil, !bytes.Equal(p.payload, t.payload):
+			return nil, CodeClaims // go-oidc reads the claims otherwise than was done here
+		default:
+			return k, ""
+		}
+	}
+	return nil, code
+}

@@ -1,0 +1,90 @@
+package auth
+
+// The codes of an Error. They are stable: clients, records and alarms name them.
+const (
+	CodeMissing     = "token-missing"       // no Authorization header, or another scheme
+	CodeHeader      = "header-malformed"    // several Authorization headers, or not one token
+	CodeTooLong     = "token-too-long"      // over Options.TokenBytes
+	CodeMalformed   = "token-malformed"     // no JWT in compact form, or not JSON inside
+	CodeEncrypted   = "token-encrypted"     // a JWE
+	CodeDuplicate   = "token-duplicate"     // a JSON member twice
+	CodeIssuer      = "token-issuer"        // not one of the configured issuers
+	CodeAlgorithm   = "token-algorithm"     // none, symmetric, or not allowed for the issuer
+	CodeCritical    = "token-critical"      // demands an extension (crit, b64)
+	CodeEmbeddedKey = "token-embedded-key"  // brings or points to a key (jwk, jku, x5c, x5u)
+	CodeKey         = "token-key"           // names no key, or one that the issuer does not publish for the algorithm
+	CodeSignature   = "token-signature"     // does not verify
+	CodeType        = "token-type"          // no access token
+	CodeExpired     = "token-expired"       // exp
+	CodeEarly       = "token-not-yet-valid" // nbf, or iat in the future
+	CodeAudience    = "token-audience"      // for another resource server
+	CodeBinding     = "token-binding"       // bound to a key (cnf) that was not proven
+	CodeClaims      = "token-claims"        // lacks a claim, or has one of the wrong kind
+	CodeUnavailable = "issuer-unavailable"  // the issuer's keys cannot be had: try again
+)
+
+var sentences = map[string]string{
+	CodeMissing:     "The request carries no bearer token.",
+	CodeHeader:      "The Authorization header does not hold exactly one bearer token.",
+	CodeTooLong:     "The access token is too long.",
+	CodeMalformed:   "The access token is not a well-formed JWT.",
+	CodeEncrypted:   "The access token is encrypted, which is not supported.",
+	CodeDuplicate:   "The access token states something twice.",
+	CodeIssuer:      "The access token is from an issuer that is not trusted here.",
+	CodeAlgorithm:   "The access token is signed with an algorithm that is not accepted.",
+	CodeCritical:    "The access token demands an extension that is not supported.",
+	CodeEmbeddedKey: "The access token brings its own key.",
+	CodeKey:         "The access token names no key that its issuer publishes.",
+	CodeSignature:   "The access token's signature is not valid.",
+	CodeType:        "The token is not an access token.",
+	CodeExpired:     "The access token has expired.",
+	CodeEarly:       "The access token is not valid yet.",
+	CodeAudience:    "The access token is meant for another service.",
+	CodeBinding:     "The access token is bound to a key that the request does not prove.",
+	CodeClaims:      "The access token lacks a claim that is needed, or has one of the wrong kind.",
+	CodeUnavailable: "The access token cannot be checked, because its issuer cannot be reached.",
+}
+
+// Error says why a call has no caller. Neither it nor what it wraps holds anything of
+// the token.
+type Error struct {
+	Code string
+
+	// Issuer is the URL of the configured issuer that the token claims to be from; ""
+	// where it claims none. Whether it is, only an Error after the signature could know.
+	Issuer string
+
+	err error
+}
+
+// Error is for the operator: it may name the issuer and what the network said.
+func (e *Error) Error() string {
+	s := "authenticate: " + e.Code
+	if e.Issuer != "" {
+		s += ": " + e.Issuer
+	}
+	if e.err != nil {
+		s += ": " + e.err.Error()
+	}
+	return s
+}
+
+// Unwrap is the cause of CodeUnavailable; nil for every other code.
+func (e *Error) Unwrap() error { return e.err }
+
+// Sentence is for the public: fixed words for each code.
+func (e *Error) Sentence() string { return sentences[e.Code] }
+
+// Challenge is the error code for WWW-Authenticate (RFC 6750, section 3.1): none where
+// the request brought no token, and none where the token was not judged.
+func (e *Error) Challenge() string {
+	switch e.Code {
+	case CodeMissing, CodeUnavailable:
+		return ""
+	case CodeHeader:
+		return "invalid_request"
+	}
+	return "invalid_token"
+}
+
+func refuse(code string) *Error { return &Error{Code: code} }

@@ -1,0 +1,359 @@
+package auth_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/halfdoor/halfdoor/gateway/auth"
+)
+
+// faults are what an issuer can do wrong. Each body has a word that no error may hold.
+var faults = []struct {
+	name            string
+	discovery, jwks http.HandlerFunc
+}{
+	{"discovery is missing", text(404, "SECRET"), nil},
+	{"discovery is HTML", text(200, "<html>SECRET"), nil},
+	{"discovery is empty", text(200, ""), nil},
+	{"discovery names another issuer", text(200, `{"issuer":"https://SECRET.example","jwks_uri":"https://a.example/jwks"}`), nil},
+	{"discovery is too long", text(200, `{"a":"`+strings.Repeat("SECRET", 1<<18)+`"}`), nil},
+	{"discovery redirects", http.RedirectHandler("https://SECRET.example/", 302).ServeHTTP, nil},
+	{"discovery is cut", cut, nil},
+	{"keys are missing", nil, text(404, "SECRET")},
+	{"keys are HTML", nil, text(200, "<html>SECRET")},
+	{"keys are no object", nil, text(200, `["SECRET"]`)},
+	{"keys without keys", nil, text(200, `{"SECRET":[]}`)},
+	{"keys of the wrong kind", nil, text(200, `{"keys":{"SECRET":1}}`)},
+	{"keys twice", nil, text(200, `{"keys":[],"keys":[]}`)},
+	{"too many keys", nil, text(200, `{"keys":[`+strings.Repeat(`{"kid":"SECRET"},`, 64)+`{}]}`)},
+	{"keys are too long", nil, text(200, `{"keys":[],"a":"`+strings.Repeat("SECRET", 1<<18)+`"}`)},
+	{"keys redirect", nil, http.RedirectHandler("https://SECRET.example/", 302).ServeHTTP},
+	{"keys are cut", nil, cut},
+	{"nobody answers", cut, cut},
+}
+
+func cut(w http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler) }
+
+func checkErrors(t *testing.T, a *auth.Authenticator, iss *issuer, want int) {
+	t.Helper()
+	errs := a.Check(t.Context())
+	if len(errs) != want {
+		t.Fatalf("Check: %v, want %d errors", errs, want)
+	}
+	for _, err := range errs {
+		if !strings.Contains(err.Error(), iss.URL) || strings.Contains(err.Error(), "SECRET") {
+			t.Errorf("Check: %v", err)
+		}
+	}
+}
+
+func TestIssuerFailsBeforeFirstSuccess(t *testing.T) {
+	for _, c := range faults {
+		t.Run(c.name, func(t *testing.T) {
+			iss, clock := newIssuer(t, rsaKey("rsa")), newClock()
+			a := newAuth(t, auth.Options{Issuers: []auth.Issuer{iss.config()}, Now: clock.now})
+			token := "Bearer " + sign(t, rsaKey("rsa"), "", iss.claims())
+			asked := func() int64 { return iss.discoveries.Load() + iss.fetches.Load() }
+
+			iss.answer(c.discovery, c.jwks)
+			if got := code(t, a, token); got != auth.CodeUnavailable {
+				t.Fatalf("code %q", got)
+			}
+			before := asked()
+			for range 20 {
+				if got := code(t, a, token); got != auth.CodeUnavailable {
+					t.Fatalf("code %q", got)
+				}
+			}
+			checkErrors(t, a, iss, 1)
+			if n := asked() - before; n != 0 {
+				t.Errorf("asked %d times more within the back-off", n)
+			}
+			clock.advance(time.Second)
+			if got := code(t, a, token); got != auth.CodeUnavailable || asked() == before {
+				t.Errorf("after the back-off: %q, asked again: %v", got, asked() != before)
+			}
+			iss.answer(nil, nil)
+			if got := code(t, a, token); got != auth.CodeUnavailable {
+				t.Errorf("the second back-off is longer: %q", got)
+			}
+			clock.advance(2 * time.Second)
+			if got := code(t, a, token); got != "" {
+				t.Errorf("repaired: %q", got)
+			}
+			checkErrors(t, a, iss, 0)
+		})
+	}
+}
+
+func TestIssuerFailsAfterSuccess(t *testing.T) {
+	for _, c := range faults {
+		t.Run(c.name, func(t *testing.T) {
+			iss, clock := newIssuer(t, rsaKey("rsa")), newClock()
+			a := newAuth(t, auth.Options{Issuers: []auth.Issuer{iss.config()}, Now: clock.now})
+			long := claim{"exp": start.Add(24 * time.Hour).Unix()}
+			token := "Bearer " + sign(t, rsaKey("rsa"), "", iss.claims(long))
+			newer := "Bearer " + sign(t, ecKey("new"), "", iss.claims(long))
+			if got := code(t, a, token); got != "" {
+				t.Fatal(got)
+			}
+			iss.publish(rsaKey("rsa"), ecKey("new"))
+			iss.answer(c.discovery, c.jwks)
+			if c.jwks == nil {
+				iss.answer(c.discovery, text(500, "")) // discovery is asked only after a failure
+			}
+			// Last good keys go on, new ones cannot be had.
+			for range 11 {
+				clock.advance(5 * time.Minute)
+				if got := code(t, a, token); got != "" {
+					t.Fatalf("%s after the last success: %q", clock.now().Sub(start), got)
+				}
+				if got := code(t, a, newer); got != auth.CodeUnavailable {
+					t.Fatalf("a key that could not be asked for: %q", got)
+				}
+			}
+			checkErrors(t, a, iss, 1)
+			clock.advance(5 * time.Minute)
+			if got := code(t, a, token); got != auth.CodeUnavailable {
+				t.Errorf("keys beyond their age: %q", got)
+			}
+			iss.answer(nil, nil)
+			clock.advance(time.Minute)
+			if got := code(t, a, token) + code(t, a, newer); got != "" {
+				t.Errorf("repaired: %q", got)
+			}
+		})
+	}
+}
+
+func TestKeysLeadNowhereElse(t *testing.T) {
+	for _, at := range []string{"http://a.example/jwks", "/jwks", "file:///etc/passwd", "", "http://127.0.0.1:1/jwks", "https://a:b@a.example/jwks"} {
+		iss := newIssuer(t, rsaKey("rsa"))
+		iss.answer(func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprintf(w, `{"issuer":%q,"jwks_uri":%q}`, iss.URL, at)
+		}, nil)
+		a := newAuth(t, auth.Options{Issuers: []auth.Issuer{iss.config()}, Now: newClock().now})
+		errs := a.Check(t.Context())
+		if len(errs) != 1 || !strings.Contains(errs[0].Error(), "jwks_uri is not an https URL") {
+			t.Errorf("%q: %v", at, errs)
+		}
+	}
+}
+
+// A key that is published but of no use leaves the others alone; a set without any is an
+// answer, and what it leaves out is revoked.
+func TestUselessKeys(t *testing.T) {
+	iss := newIssuer(t)
+	good := string(must(json.Marshal(rsaKey("rsa").jwk())))
+	private := string(must(json.Marshal(jose.JSONWebKey{Key: ecPair(), KeyID: "private"})))
+	iss.answer(nil, text(200, `{"keys":[{},{"kty":"EC","kid":"broken","crv":"P-256","x":"AA","y":"AA"},
+		{"kty":"oct","kid":"secret","k":"c2VjcmV0"},{"kty":"XYZ","kid":"unknown"},1,`+private+`,`+good+`]}`))
+	clock := newClock()
+	a := newAuth(t, auth.Options{Issuers: []auth.Issuer{iss.config()}, Now: clock.now})
+	token := "Bearer " + sign(t, rsaKey("rsa"), "", iss.claims())
+	if got := code(t, a, token); got != "" {
+		t.Fatal(got)
+	}
+	if got := code(t, a, "Bearer "+sign(t, ecKey("private"), "", iss.claims())); got != auth.CodeKey {
+		t.Errorf("a private key that was published: %q", got)
+	}
+	iss.answer(nil, text(200, `{"keys":[]}`))
+	clock.advance(11 * time.Minute)
+	if got := code(t, a, token); got != auth.CodeKey {
+		t.Errorf("after all keys were withdrawn: %q", got)
+	}
+	checkErrors(t, a, iss, 1)
+}
+
+// A slow issuer holds up nobody but its own callers, and one of them who leaves does not
+// take the answer away from the next.
+func TestSlowIssuer(t *testing.T) {
+	slow, fast := newIssuer(t, rsaKey("rsa")), newIssuer(t, rsaKey("rsa"))
+	asked, release := make(chan struct{}), make(chan struct{})
+	slow.answer(nil, func(w http.ResponseWriter, r *http.Request) {
+		close(asked)
+		<-release
+		slow.answer(nil, nil)
+		json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{rsaKey("rsa").jwk()}})
+	})
+	a := newAuth(t, auth.Options{Issuers: []auth.Issuer{slow.config(), fast.config()}, Now: newClock().now})
+	slowToken := []string{"Bearer " + sign(t, rsaKey("rsa"), "", slow.claims())}
+	ctx, leave := context.WithCancel(t.Context())
+	gone := make(chan error)
+	go func() {
+		_, err := a.Authenticate(ctx, slowToken)
+		gone <- err
+	}()
+	<-asked
+	if got := code(t, a, "Bearer "+sign(t, rsaKey("rsa"), "", fast.claims())); got != "" {
+		t.Errorf("another issuer's token: %q", got)
+	}
+	leave()
+	var e *auth.Error
+	if err := <-gone; !errors.Is(err, context.Canceled) || !errors.As(err, &e) || e.Code != auth.CodeUnavailable || e.Issuer != slow.URL {
+		t.Errorf("the caller who left: %v", err)
+	}
+	close(release)
+	if got := code(t, a, slowToken[0]); got != "" {
+		t.Errorf("the next caller: %q", got)
+	}
+	if n := slow.fetches.Load(); n != 1 {
+		t.Errorf("%d fetches", n)
+	}
+}
+
+func TestTimeout(t *testing.T) {
+	iss := newIssuer(t, rsaKey("rsa"))
+	iss.answer(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, nil)
+	a := newAuth(t, auth.Options{Issuers: []auth.Issuer{iss.config()}, Now: newClock().now, Timeout: 20 * time.Millisecond})
+	if got := code(t, a, "Bearer "+sign(t, rsaKey("rsa"), "", iss.claims())); got != auth.CodeUnavailable {
+		t.Errorf("code %q", got)
+	}
+}
+
+// everyone authenticates all the tokens at once and returns how often each code came.
+func everyone(t *testing.T, a *auth.Authenticator, tokens []string) map[string]int {
+	t.Helper()
+	var mu sync.Mutex
+	codes := map[string]int{}
+	var wg sync.WaitGroup
+	for _, token := range tokens {
+		wg.Go(func() {
+			got := code(t, a, "Bearer "+token)
+			mu.Lock()
+			defer mu.Unlock()
+			codes[got]++
+		})
+	}
+	wg.Wait()
+	return codes
+}
+
+func many(n int, make func(i int) string) []string {
+	out := []string{}
+	for i := range n {
+		out = append(out, make(i))
+	}
+	return out
+}
+
+func TestOneQuestionForAll(t *testing.T) {
+	iss := newIssuer(t, ecKey("ec"))
+	a := newAuth(t, auth.Options{Issuers: []auth.Issuer{iss.config()}, Now: newClock().now})
+	tokens := many(50, func(i int) string { return sign(t, ecKey("ec"), "", iss.claims(claim{"jti": fmt.Sprint(i)})) })
+	if got := everyone(t, a, tokens); got[""] != 50 {
+		t.Errorf("codes %v", got)
+	}
+	if d, k := iss.discoveries.Load(), iss.fetches.Load(); d != 1 || k != 1 {
+		t.Errorf("%d discoveries, %d fetches", d, k)
+	}
+}
+
+func TestRotation(t *testing.T) {
+	iss := newIssuer(t, ecKey("k0"))
+	a := newAuth(t, auth.Options{Issuers: []auth.Issuer{iss.config()}, Now: newClock().now})
+	for n := range 4 { // in one moment, for what is found is free
+		id := fmt.Sprint("k", n)
+		iss.publish(ecKey(id))
+		tokens := many(30, func(i int) string { return sign(t, ecKey(id), "", iss.claims(claim{"jti": fmt.Sprint(n, i)})) })
+		if got := everyone(t, a, tokens); got[""] != 30 {
+			t.Errorf("rotation %d: codes %v", n, got)
+		}
+	}
+	if k := iss.fetches.Load(); k != 4 {
+		t.Errorf("%d fetches for four keys", k)
+	}
+}
+
+// A token by a new key that arrives while an older answer is still on its way must not
+// be judged by that.
+func TestRotationDuringFetch(t *testing.T) {
+	iss, clock := newIssuer(t, rsaKey("old")), newClock()
+	a := newAuth(t, auth.Options{Issuers: []auth.Issuer{iss.config()}, Now: clock.now})
+	old := "Bearer " + sign(t, rsaKey("old"), "", iss.claims())
+	if got := code(t, a, old); got != "" {
+		t.Fatal(got)
+	}
+	asked, release := make(chan struct{}), make(chan struct{})
+	iss.answer(nil, func(w http.ResponseWriter, _ *http.Request) {
+		close(asked)
+		<-release
+		iss.answer(nil, nil)
+		json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{rsaKey("old").jwk()}})
+	})
+	clock.advance(6 * time.Minute)
+	if got := code(t, a, old); got != "" {
+		t.Errorf("while keys are refreshed: %q", got)
+	}
+	<-asked
+	iss.publish(ecKey("new"))
+	got := make(chan string)
+	go func() { got <- code(t, a, "Bearer "+sign(t, ecKey("new"), "", iss.claims())) }()
+	close(release)
+	if c := <-got; c != "" {
+		t.Errorf("the new key's token: %q", c)
+	}
+}
+
+func TestFloodOfUnknownKeys(t *testing.T) {
+	iss, clock := newIssuer(t, ecKey("ec")), newClock()
+	a := newAuth(t, auth.Options{Issuers: []auth.Issuer{iss.config()}, Now: clock.now, CacheSize: -1})
+	good := sign(t, ecKey("ec"), "", iss.claims())
+	if got := code(t, a, "Bearer "+good); got != "" {
+		t.Fatal(got)
+	}
+	for round := range int64(5) {
+		tokens := many(200, func(i int) string {
+			if i%10 == 0 {
+				return good
+			}
+			return sign(t, ecKey(fmt.Sprint("flood", round, i)), "", iss.claims())
+		})
+		if got := everyone(t, a, tokens); got[""] != 20 || got[auth.CodeKey] != 180 {
+			t.Errorf("round %d: codes %v", round, got)
+		}
+		if n := iss.fetches.Load(); n > 2+round {
+			t.Errorf("round %d: %d fetches", round, n)
+		}
+		clock.advance(2 * time.Second)
+	}
+	// The flood takes no good key with it.
+	iss.publish(ecKey("ec"), rsaKey("new"))
+	if got := code(t, a, "Bearer "+sign(t, rsaKey("new"), "", iss.claims())); got != "" {
+		t.Errorf("a new key after the flood: %q", got)
+	}
+	if n := iss.discoveries.Load(); n != 1 {
+		t.Errorf("%d discoveries", n)
+	}
+}
+
+func TestPrevious(t *testing.T) {
+	iss, clock := newIssuer(t, rsaKey("rsa")), newClock()
+	o := auth.Options{Issuers: []auth.Issuer{iss.config()}, Now: clock.now}
+	a := newAuth(t, o)
+	token := "Bearer " + sign(t, rsaKey("rsa"), "", iss.claims())
+	if got := code(t, a, token); got != "" {
+		t.Fatal(got)
+	}
+	iss.answer(cut, cut)
+	if got := code(t, newAuth(t, o), token); got != auth.CodeUnavailable {
+		t.Errorf("without the previous keys: %q", got)
+	}
+	o.Previous = a
+	if got := code(t, newAuth(t, o), token); got != "" {
+		t.Errorf("with the previous keys: %q", got)
+	}
+	o.Issuers[0].Audiences = []string{"https://moved.example"}
+	if got := code(t, newAuth(t, o), token); got != auth.CodeAudience {
+		t.Errorf("what was remembered must not go on: %q", got)
+	}
+}
