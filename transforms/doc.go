@@ -1,0 +1,28 @@
+// Package transforms lets the minimum dataset of a FHIR answer leave, and nothing else.
+//
+// A [Dataset] names, for each resource type, the elements that leave and how: as they are, in a
+// token, as a reference whose id is in a token, masked, or as a year. [Compile] makes a [Plan] of
+// it, and [Plan.Filter] streams FHIR JSON (a resource, or a Bundle) through the plan in one pass
+// and constant memory.
+//
+// It guarantees that
+//   - an element that no row names does not leave, whatever type of value it holds; a resource
+//     whose type has no row, which carries a denied security label, or which lies outside the
+//     patient's compartment does not leave, nor does what its Bundle entry says of it;
+//   - a number or a text that is kept leaves with the characters that it came with;
+//   - ids of resources in references, and the EHR's own address, do not leave where a row says
+//     token or reference, nor inside an element that is kept;
+//   - what was reduced says so: every resource released through a row carries the tag SUBSETTED,
+//     whether or not this one lost something, since else the tag would tell what was there;
+//   - whose data a window of output discloses is known to the [Sink] before it writes the window.
+//
+// It refuses input that is not exactly one JSON object by RFC 8259 in UTF-8, that names a member
+// twice in one object (after unescaping, in dropped values too), nests deeper than [MaxDepth], or
+// has more than [MaxKeys] members in one object. Refusing may come after the first windows have
+// been released; the stream then ends there, and is never closed neatly.
+//
+// It follows FHIR R4: json.html (names with a leading underscore belong to the element),
+// references.html, bundle.html, resource.html#simple-tags (SUBSETTED), compartmentdefinition.html.
+//
+// The package is pure: it reads no clock, file, network or environment, and logs nothing.
+package transforms

@@ -1,0 +1,84 @@
+package transforms
+
+// Limits of the input. They are the same for every stream.
+const (
+	MaxDepth = 128  // objects and arrays open at once
+	MaxKeys  = 2048 // members of one object
+)
+
+// Defaults of [Options].
+const (
+	DefaultWindow    = 64 << 10
+	DefaultLookahead = 1 << 20
+)
+
+// Tokenizer makes tokens of ids and values.
+type Tokenizer interface {
+	// AppendToken appends the token of value to dst. The kind is a resource type, and value the
+	// id of such a resource, or it is the path of another element ("Patient.identifier.value").
+	// The value is unescaped, and may be used until AppendToken returns only. The token must need
+	// no escape in JSON.
+	AppendToken(dst []byte, kind string, value []byte) ([]byte, error)
+}
+
+// Subject names a resource by the EHR's own id.
+type Subject struct{ Type, ID string }
+
+// Window is a piece of the output, and whom it discloses something of. It may be used until
+// Release returns only.
+type Window struct {
+	Body []byte
+
+	// Subjects are the resources released and the patients named (by a reference that is
+	// released, or in an element that puts a released resource into a patient's compartment,
+	// even where that element is removed). Each is here when it is first named in the stream; it
+	// may be repeated.
+	Subjects []Subject
+
+	Last   bool    // nothing follows
+	Report *Report // so far, this window included; the total where Last
+}
+
+// Sink takes the output.
+type Sink interface {
+	// Release records what the window discloses, and then writes its body. An error gives up the
+	// stream: Release is not called again.
+	Release(*Window) error
+}
+
+// Label is a security label: a coding of meta.security.
+type Label struct{ System, Code string }
+
+// Options are of one stream.
+type Options struct {
+	// Tokens makes the tokens. Without it, a stream that needs one ends with ErrToken.
+	Tokens Tokenizer
+
+	// EHR are the base URLs by which the EHR names its own resources, without trailing slash.
+	EHR []string
+
+	// Base is the gateway's own FHIR base URL, without trailing slash. It takes the place of the
+	// EHR's.
+	Base string
+
+	// Link rewrites a Bundle's link; false drops it. Nil drops all.
+	Link func(relation, url string) (string, bool)
+
+	// Total lets Bundle.total leave. It must be false where entries can be dropped: the
+	// difference would tell of them.
+	Total bool
+
+	// Patient is the real id of the patient whose compartment alone leaves; "" is any.
+	Patient string
+
+	// DenyLabels drop each resource that has one in meta.security.
+	DenyLabels []Label
+
+	// Root is the type that the root must have, and RootID the id, where set.
+	Root, RootID string
+
+	// Window is how many bytes are gathered before they are released, where nothing holds them
+	// back; Lookahead bounds what may be held back: one resource as it leaves, and what comes
+	// before its resourceType. In bytes; zero is the default.
+	Window, Lookahead int
+}
