@@ -4,6 +4,9 @@ import "net/netip"
 
 // Config is the whole configuration of one gateway. Each comment says what the key means, its default, its unit, and
 // what follows from it. A list element has its own defaults.
+//
+// A changed file counts for the calls that come after the reload, but for listen, admin.listen, access_log and
+// limits.concurrent_requests: these last as long as the process, and a reload that changes one is refused.
 type Config struct {
 	// PublicURL is the origin by which clients reach the gateway: https://host or https://host:port, without path,
 	// query or trailing slash. Required. Every absolute URL that leaves (FHIR links, fullUrl, discovery documents) is

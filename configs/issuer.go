@@ -37,11 +37,11 @@ type Issuer struct {
 // Claims are places in a token: names joined by dots ("realm_access.roles"), a dot inside a name written "\.".
 // Wildcards, queries and modifiers are refused. What is not there is empty.
 type Claims struct {
-	// Roles holds the caller's roles: a list, or one text with roles separated by spaces. Default "roles".
+	// Roles holds the caller's roles: a text, or a list of texts. Default "roles".
 	Roles string `yaml:"roles"`
 
-	// Ticket holds the helpdesk ticket's id, if the issuer binds tokens to tickets. Default "ticket". It then outranks the
-	// Ticket-Id header.
+	// Ticket holds the helpdesk ticket's id, if the issuer binds tokens to tickets. Default "ticket". A call whose
+	// Ticket-Id header then says otherwise is refused; without the claim, the header names the ticket.
 	Ticket string `yaml:"ticket"`
 
 	// Category holds the ticket's category. Default "ticket_category".
@@ -61,8 +61,8 @@ type Client struct {
 	Issuer string `yaml:"issuer"`
 
 	// TrustHeaders are the statements believed from this client by header: "category" (Ticket-Category) and "purpose"
-	// (Purpose-Of-Use). Default none: then both come from the token's claims alone. Whoever holds this client's tokens
-	// can then state them.
+	// (Purpose-Of-Use), also in place of the token's claim. Default none: both come from the claims alone, and a call that
+	// states another by header is refused. Whoever holds a trusted client's tokens can state them.
 	TrustHeaders []string `yaml:"trust_headers"`
 }
 
