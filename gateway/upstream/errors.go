@@ -1,0 +1,127 @@
+package upstream
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Kind says what went wrong with a call. It is an error itself, so errors.Is finds it.
+type Kind string
+
+// The kinds.
+const (
+	Unreachable Kind = "unreachable"  // no connection, or none that answers: refused, unknown name or certificate
+	Timeout     Kind = "timeout"      // one of our own times ran out, or the context's deadline
+	Canceled    Kind = "canceled"     // the client went away, or the body was closed
+	Refused     Kind = "refused"      // 401, 403 or 407: the EHR does not take the gateway's own credentials
+	Redirect    Kind = "redirect"     // the EHR points elsewhere; nobody goes there
+	NotJSON     Kind = "not JSON"     // a 200 that is no JSON in UTF-8
+	Encoding    Kind = "encoding"     // a 200 in a content encoding that was not asked for
+	Cut         Kind = "cut"          // the answer ended early
+	TooLarge    Kind = "too large"    // the body is longer than Options.MaxBody
+	Malformed   Kind = "malformed"    // what came is not HTTP, or its header is too long
+	Unexpected  Kind = "unexpected"   // a status that answers no read: 204, 206, 304
+	Invalid     Kind = "invalid call" // our own call cannot be sent; nothing was
+)
+
+func (k Kind) Error() string { return string(k) }
+
+// Error is why a call, or a read of its body, has failed. It holds nothing of what the EHR sent but a status.
+type Error struct {
+	Kind   Kind
+	EHR    string // its name
+	Reason string // one of a fixed set of words
+	Status int    // what the EHR answered with, where it did
+}
+
+func (e *Error) Error() string {
+	text := "upstream " + e.EHR + ": " + string(e.Kind)
+	if e.Reason != "" {
+		text += ": " + e.Reason
+	}
+	if e.Status != 0 {
+		text += " (status " + strconv.Itoa(e.Status) + ")"
+	}
+	return text
+}
+
+// Unwrap returns the kind. What the network stack said is not kept: it may quote the EHR.
+func (e *Error) Unwrap() error { return e.Kind }
+
+// Why a call's context was cancelled by ourselves.
+var (
+	errTotal  = errors.New("took too long in all")
+	errHeader = errors.New("no answer in time")
+	errIdle   = errors.New("body stalled")
+	errClosed = errors.New("body was closed")
+)
+
+// stopped says which of our times ran out, or that the client went away; nil while the call may go on.
+func (e *EHR) stopped(ctx context.Context) *Error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	switch cause := context.Cause(ctx); {
+	case cause == errTotal, cause == errHeader, cause == errIdle:
+		return &Error{Kind: Timeout, EHR: e.o.Name, Reason: cause.Error()}
+	case cause == errClosed:
+		return &Error{Kind: Canceled, EHR: e.o.Name, Reason: cause.Error()}
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return &Error{Kind: Timeout, EHR: e.o.Name, Reason: "the caller's deadline passed"}
+	}
+	return &Error{Kind: Canceled, EHR: e.o.Name, Reason: "the caller went away"}
+}
+
+// failure says why there is no answer. answered: a first byte of one had come.
+func (e *EHR) failure(ctx context.Context, err error, answered bool) *Error {
+	if stopped := e.stopped(ctx); stopped != nil {
+		return stopped
+	}
+	kind, reason := Unreachable, "the connection ended before an answer"
+	var (
+		timeout   interface{ Timeout() bool }
+		operation *net.OpError
+		dns       *net.DNSError
+		verify    *tls.CertificateVerificationError
+		authority x509.UnknownAuthorityError
+		record    tls.RecordHeaderError
+		alert     tls.AlertError
+	)
+	dialing := errors.As(err, &operation) && operation.Op == "dial"
+	switch {
+	case errors.As(err, &timeout) && timeout.Timeout():
+		kind, reason = Timeout, errHeader.Error()
+		if dialing {
+			reason = "no connection in time"
+		}
+	case errors.As(err, &dns):
+		reason = "its name is unknown"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		reason = "the connection was refused"
+	case dialing:
+		reason = "no connection"
+	case errors.As(err, &verify), errors.As(err, &authority):
+		reason = "its certificate is not trusted"
+	case errors.As(err, &record), errors.As(err, &alert), operation != nil && strings.HasSuffix(operation.Op, " error"):
+		// net.OpError's Op is "remote error" or "local error" for an alert of TLS.
+		reason = "no TLS handshake"
+	case answered && ended(err):
+		kind, reason = Cut, "the answer ended in its header"
+	case answered:
+		kind, reason = Malformed, "the answer is not HTTP, or its header is too long"
+	}
+	return &Error{Kind: kind, EHR: e.o.Name, Reason: reason}
+}
+
+// ended says whether a connection was closed or reset under a read.
+func ended(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, net.ErrClosed)
+}

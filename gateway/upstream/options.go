@@ -1,0 +1,184 @@
+package upstream
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Options say which server to ask, and how long to wait for it.
+type Options struct {
+	// Name is what errors call the server: lower-case letters, digits, "-", "_" and ".", at most 64. Required.
+	Name string
+	// BaseURL is the server's FHIR base URL: https, or http where the host is loopback or InsecureHTTP is set; no user,
+	// query, fragment or escape. A trailing slash is dropped. Required.
+	BaseURL string
+	// Aliases are other base URLs by which the server names its own resources, by the same grammar. Nothing is sent to
+	// them, so they may be http.
+	Aliases []string
+	// Bearer is the gateway's own access token for the server (RFC 6750, section 2.1). Empty: none is sent.
+	Bearer Secret
+	// RootCAs certify the server. Nil: the system's.
+	RootCAs *x509.CertPool
+	// ConnectTimeout is for connecting, and again for the TLS handshake. Default 5 s.
+	ConnectTimeout time.Duration
+	// HeaderTimeout is from the request sent to the answer's header. Default 15 s. Waiting for a free connection,
+	// connecting and the header together may take ConnectTimeout and HeaderTimeout.
+	HeaderTimeout time.Duration
+	// IdleTimeout is the longest that one read of the body may wait. Default 15 s. The pauses that the reader makes
+	// do not count.
+	IdleTimeout time.Duration
+	// TotalTimeout is for a call as a whole, the reader's pauses included. Default 1 min.
+	TotalTimeout time.Duration
+	// MaxConnections is how many connections may be open at once; calls beyond wait. Default 64.
+	MaxConnections int
+	// MaxBody is the longest body, in bytes. Default 0: any; a body takes constant memory however long it is.
+	MaxBody int64
+	// MaxHeader is the longest header of an answer, in bytes. Default 64 KiB.
+	MaxHeader int64
+	// Product is sent as User-Agent. Default "Halfdoor".
+	Product string
+	// ProxyFromEnvironment sends the requests through the proxy that HTTPS_PROXY and NO_PROXY name.
+	ProxyFromEnvironment bool
+	// InsecureHTTP allows BaseURL to be http on another host than loopback. Patient data and the bearer token then cross
+	// that network readable and changeable by anyone on it; it is safe only on one that encrypts by other means.
+	InsecureHTTP bool
+}
+
+// check fills in the defaults and parses BaseURL, reporting every problem at once. A problem quotes no value.
+func (o *Options) check() (*url.URL, error) {
+	var problems []error
+	problem := func(format string, a ...any) {
+		problems = append(problems, fmt.Errorf("upstream: "+format, a...))
+	}
+	if !validName(o.Name) {
+		problem("Name must be 1 to 64 lower-case letters, digits, '-', '_' or '.'")
+	}
+	base, err := parseBase(o.BaseURL)
+	switch {
+	case err != nil:
+		problem("BaseURL %w", err)
+	case base.Scheme == "http" && !o.InsecureHTTP && !loopback(base.Hostname()):
+		problem("BaseURL must be https, or InsecureHTTP be set")
+	}
+	o.Aliases = slices.Clone(o.Aliases)
+	for i, alias := range o.Aliases {
+		if _, err := parseBase(alias); err != nil {
+			problem("Aliases[%d] %w", i, err)
+		}
+	}
+	if !o.Bearer.valid() {
+		problem("Bearer is not of the grammar of RFC 6750")
+	}
+	for _, d := range []struct {
+		name  string
+		value *time.Duration
+		unset time.Duration
+	}{
+		{"ConnectTimeout", &o.ConnectTimeout, 5 * time.Second},
+		{"HeaderTimeout", &o.HeaderTimeout, 15 * time.Second},
+		{"IdleTimeout", &o.IdleTimeout, 15 * time.Second},
+		{"TotalTimeout", &o.TotalTimeout, time.Minute},
+	} {
+		if *d.value < 0 {
+			problem("%s must not be negative", d.name)
+		} else if *d.value == 0 {
+			*d.value = d.unset
+		}
+	}
+	if o.MaxConnections < 0 || o.MaxBody < 0 || o.MaxHeader < 0 {
+		problem("MaxConnections, MaxBody and MaxHeader must not be negative")
+	}
+	if o.MaxConnections == 0 {
+		o.MaxConnections = 64
+	}
+	if o.MaxHeader == 0 {
+		o.MaxHeader = 64 << 10
+	}
+	if o.Product == "" {
+		o.Product = "Halfdoor"
+	}
+	if !visible(o.Product, " ") {
+		problem("Product must be printable ASCII")
+	}
+	return base, errors.Join(problems...)
+}
+
+// bases lists BaseURL and Aliases once each, without trailing slash, the longest first.
+func (o *Options) bases() []string {
+	var out []string
+	for _, b := range append([]string{o.BaseURL}, o.Aliases...) {
+		if b = strings.TrimSuffix(b, "/"); !slices.Contains(out, b) {
+			out = append(out, b)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b string) int { return len(b) - len(a) })
+	return out
+}
+
+// parseBase reads an absolute base URL.
+func parseBase(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil: // its text quotes the URL
+		return nil, errors.New("is not a URL")
+	case u.Scheme != "https" && u.Scheme != "http" || u.Opaque != "":
+		return nil, errors.New("must be an absolute https URL")
+	case u.User != nil:
+		return nil, errors.New("must not hold a user or password")
+	case strings.ContainsAny(text, "?#"):
+		return nil, errors.New("must have no query or fragment")
+	case u.Hostname() == "" || !visible(u.Host, "") || strings.ContainsAny(u.Host, `%\"<>^{|}`+"`"):
+		return nil, errors.New("must name a host")
+	case u.Port() == "" && strings.HasSuffix(u.Host, ":"):
+		return nil, errors.New("must have a port after the colon")
+	}
+	if u.Port() != "" {
+		if n, err := strconv.ParseUint(u.Port(), 10, 16); err != nil || n == 0 {
+			return nil, errors.New("must have a port from 1 to 65535")
+		}
+	}
+	path := strings.TrimSuffix(u.Path, "/")
+	if path != "" && (u.RawPath != "" || strings.Contains(text, "%") || !validPath(strings.TrimPrefix(path, "/"))) {
+		return nil, errors.New("must have a plain path: no escapes, dot segments or empty segments")
+	}
+	return &url.URL{Scheme: u.Scheme, Host: u.Host, Path: path}, nil
+}
+
+func loopback(host string) bool {
+	return host == "localhost" || net.ParseIP(host).IsLoopback()
+}
+
+func validName(name string) bool {
+	return name != "" && len(name) <= 64 && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") == ""
+}
+
+// Secret is a token that does not print.
+type Secret string
+
+// Format prints no token, whatever the verb.
+func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[redacted]") }
+
+// MarshalText keeps a token out of JSON and log lines.
+func (Secret) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
+
+// valid says whether a token is empty or of RFC 6750's b64token.
+func (s Secret) valid() bool {
+	body := strings.TrimRight(string(s), "=")
+	if body == "" {
+		return s == ""
+	}
+	for i := range len(body) {
+		if c := body[i]; !letterOrDigit(c) && !strings.ContainsRune("-._~+/", rune(c)) {
+			return false
+		}
+	}
+	return true
+}

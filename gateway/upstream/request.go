@@ -1,0 +1,112 @@
+package upstream
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+const (
+	maxTarget      = 16 << 10 // bytes of path and query
+	maxCorrelation = 128      // bytes of a correlation header
+)
+
+// request makes the HTTP request of a call, with nothing in it but what is checked or ours.
+func (e *EHR) request(c Call) (*http.Request, error) {
+	invalid := func(reason string) error { return &Error{Kind: Invalid, EHR: e.o.Name, Reason: reason} }
+	if c.Method != http.MethodGet && c.Method != http.MethodHead {
+		return nil, invalid("method is not GET or HEAD")
+	}
+	if len(c.Path)+len(c.Query) > maxTarget {
+		return nil, invalid("path and query are too long")
+	}
+	target := url.URL{Scheme: e.base.Scheme, Host: e.base.Host, Path: e.base.Path, RawQuery: c.Query}
+	if c.Path != "" {
+		// A list may be named with a slash after it; some servers write links to their pages so.
+		if !validPath(strings.TrimSuffix(c.Path, "/")) {
+			return nil, invalid("path is not a plain path below the base URL")
+		}
+		target.Path += "/" + c.Path
+	}
+	if target.Path == "" {
+		target.Path = "/"
+	}
+	if !validQuery(c.Query) {
+		return nil, invalid("query is not of a URL's grammar")
+	}
+	header := make(http.Header, 8)
+	header.Set("Accept", "application/fhir+json")
+	header.Set("Accept-Encoding", "identity")
+	header.Set("User-Agent", e.o.Product)
+	if e.o.Bearer != "" {
+		header.Set("Authorization", "Bearer "+string(e.o.Bearer))
+	}
+	for name, value := range c.Header {
+		switch name = http.CanonicalHeaderKey(name); name {
+		case "X-Request-Id", "X-Correlation-Id", "Traceparent":
+		default:
+			return nil, invalid("header is not a correlation header")
+		}
+		if value == "" || len(value) > maxCorrelation || !visible(value, "") {
+			return nil, invalid("correlation header is not visible ASCII of a sensible length")
+		}
+		if _, twice := header[name]; twice {
+			return nil, invalid("correlation header is given twice")
+		}
+		header.Set(name, value)
+	}
+	return &http.Request{
+		Method: c.Method, URL: &target, Host: target.Host, Header: header,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}, nil
+}
+
+// validPath says whether a path is segments of FHIR's characters with single slashes between: nothing that a URL
+// escapes, a server decodes, or a proxy resolves. A FHIR id may be "." or ".."; as a segment it may not.
+func validPath(path string) bool {
+	for segment := range strings.SplitSeq(path, "/") {
+		if segment == "" || segment == "." || segment == ".." {
+			return false
+		}
+		for i := range len(segment) {
+			if c := segment[i]; !letterOrDigit(c) && c != '-' && c != '.' && c != '_' && c != '$' && c != '~' {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// validQuery says whether a query is of RFC 3986, section 3.4, or has besides it "|", "^", "{", "}", "[" and "]", which
+// servers write into their links unescaped.
+func validQuery(query string) bool {
+	for i := 0; i < len(query); i++ {
+		switch c := query[i]; {
+		case c == '%':
+			if i+2 >= len(query) || !hexDigit(query[i+1]) || !hexDigit(query[i+2]) {
+				return false
+			}
+		case c <= ' ', c >= 0x7f, c == '#', c == '"', c == '<', c == '>', c == '\\', c == '`':
+			return false
+		}
+	}
+	return true
+}
+
+// visible says whether a text is visible ASCII, or one of the characters in also.
+func visible(text, also string) bool {
+	for i := range len(text) {
+		if c := text[i]; (c <= ' ' || c >= 0x7f) && strings.IndexByte(also, c) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func letterOrDigit(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
+}
+
+func hexDigit(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'A' && c <= 'F' || c >= 'a' && c <= 'f'
+}

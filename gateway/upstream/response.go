@@ -1,0 +1,96 @@
+package upstream
+
+import (
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// accept decides what becomes of an answer; b is its body.
+func (e *EHR) accept(resp *http.Response, b *body) (*Response, error) {
+	refuse := func(kind Kind, reason string) (*Response, error) {
+		return nil, &Error{Kind: kind, EHR: e.o.Name, Reason: reason, Status: resp.StatusCode}
+	}
+	encoded, json := !identity(resp.Header), isJSON(resp.Header)
+	switch status := resp.StatusCode; {
+	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusProxyAuthRequired:
+		return refuse(Refused, "the gateway's own credentials are not taken")
+	case status >= 300 && status < 400 && status != http.StatusNotModified:
+		return refuse(Redirect, "the answer points elsewhere")
+	case status != http.StatusOK && status < 400:
+		return refuse(Unexpected, "the status answers no read")
+	case status == http.StatusOK && encoded:
+		return refuse(Encoding, "the answer has a content encoding")
+	case status == http.StatusOK && !json:
+		return refuse(NotJSON, "the answer is not JSON in UTF-8")
+	case status == http.StatusOK && e.o.MaxBody > 0 && resp.ContentLength > e.o.MaxBody:
+		return refuse(TooLarge, "the answer is longer than its bound")
+	case encoded || !json:
+		// A server's error page says nothing that the gateway would pass on.
+		_ = b.Close()
+		b.err = io.EOF
+	}
+	return &Response{
+		Status:       resp.StatusCode,
+		ETag:         entityTag(resp.Header.Get("ETag")),
+		LastModified: httpDate(resp.Header.Get("Last-Modified")),
+		RetryAfter:   retryAfter(resp.Header.Get("Retry-After")),
+		Body:         b,
+	}, nil
+}
+
+// isJSON says whether a body is declared, once, as FHIR's JSON or JSON, in UTF-8 or without a word on it.
+func isJSON(h http.Header) bool {
+	values := h.Values("Content-Type")
+	if len(values) != 1 {
+		return false
+	}
+	kind, params, err := mime.ParseMediaType(values[0])
+	if err != nil || kind != "application/fhir+json" && kind != "application/json" {
+		return false
+	}
+	charset, given := params["charset"]
+	return !given || strings.EqualFold(charset, "utf-8")
+}
+
+// identity says whether a body is not encoded (RFC 9110, section 8.4.1).
+func identity(h http.Header) bool {
+	for _, value := range h.Values("Content-Encoding") {
+		for coding := range strings.SplitSeq(value, ",") {
+			if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// entityTag returns a header's value where it is an entity tag (RFC 9110, section 8.8.3).
+func entityTag(value string) string {
+	opaque := strings.TrimPrefix(value, "W/")
+	if len(value) > 128 || len(opaque) < 2 || opaque[0] != '"' || opaque[len(opaque)-1] != '"' ||
+		!visible(opaque, "") || strings.Contains(opaque[1:len(opaque)-1], `"`) {
+		return ""
+	}
+	return value
+}
+
+// httpDate returns a header's value where it is a date, in the one form that a sender may use (RFC 9110, section 5.6.7).
+func httpDate(value string) string {
+	t, err := http.ParseTime(value)
+	if err != nil {
+		return ""
+	}
+	return t.UTC().Format(http.TimeFormat)
+}
+
+// retryAfter returns a header's value where it is seconds, of at most a day, or a date (RFC 9110, section 10.2.3).
+func retryAfter(value string) string {
+	if n, err := strconv.ParseUint(value, 10, 32); err == nil {
+		return strconv.FormatUint(min(n, uint64((24*time.Hour).Seconds())), 10)
+	}
+	return httpDate(value)
+}

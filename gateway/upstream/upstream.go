@@ -1,0 +1,118 @@
+// Package upstream is the EHR side of the gateway: it asks a FHIR server over HTTP and hands back the answer's body as
+// it arrives, or says in a fixed word why there is none.
+//
+// What goes out is the gateway's own: the method, a path and query below the configured base URL, Accept,
+// Accept-Encoding, User-Agent, the gateway's own bearer token, and the three correlation headers of a Call. Nothing else
+// of a client's reaches the EHR, and nothing in a path, query or header value can change where a request goes or what
+// else is in it. No redirect is followed, no cookie kept, no proxy taken from the environment unless asked for.
+//
+// What comes back is trusted for nothing. A 200 must be JSON in UTF-8, unencoded (RFC 9110, section 8.4; FHIR R4, section
+// 3.1.0.1.10). Header and body are bounded, each step has its time, and a body that ends before its framing says so is
+// an error of the read, never an end of file. A body that has no framing (HTTP/1.0) and no TLS cannot be seen to be cut;
+// the filter sees it in the JSON. An Error never holds the EHR's text, a URL's query, a header or a token.
+//
+// A GET is sent again by net/http, once the reused connection that it went out on turns out to have been closed before
+// a byte of an answer came (http.Transport). Nothing else is retried here.
+//
+// net/http writes to the standard logger what an EHR sends unasked on an idle connection, quoting it; so a command that
+// uses this package gives the log package's output to nobody.
+package upstream
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// EHR is one FHIR server. It is safe for concurrent use.
+type EHR struct {
+	o         Options
+	base      *url.URL // without trailing slash
+	bases     []string
+	transport *http.Transport
+}
+
+// New checks the options, reporting all that is wrong with them. It opens no connection.
+func New(o Options) (*EHR, error) {
+	base, err := o.check()
+	if err != nil {
+		return nil, err
+	}
+	return &EHR{o: o, base: base, bases: o.bases(), transport: o.transport()}, nil
+}
+
+// Call is one request to an EHR.
+type Call struct {
+	// Method is GET or HEAD.
+	Method string
+	// Path is below the base URL, without a leading slash: "Patient/123". Empty is the base itself. It holds no escapes:
+	// FHIR needs none.
+	Path string
+	// Query is the raw query, without "?".
+	Query string
+	// Header holds X-Request-Id, X-Correlation-Id and traceparent, in any case. Any other name refuses the call.
+	Header map[string]string
+}
+
+// Response is what the EHR answered: 200 with a JSON body, or a status of 400 and above (but 401, 403 and 407) whose
+// body is empty where it is not JSON.
+type Response struct {
+	Status int
+	// ETag, LastModified and RetryAfter are empty where absent, or not of their grammar (RFC 9110, sections 8.8 and
+	// 10.2.3).
+	ETag, LastModified, RetryAfter string
+	// Body is never nil and must be closed. A read that fails gives an *Error. It ends with io.EOF only where the EHR
+	// said that it ends there.
+	Body io.ReadCloser
+}
+
+// Do asks the EHR. Its error is always an *Error.
+func (e *EHR) Do(ctx context.Context, c Call) (*Response, error) {
+	req, err := e.request(c)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	total := time.AfterFunc(e.o.TotalTimeout, func() { cancel(errTotal) })
+	// The transport times connecting, the handshake and the header one by one. This one also covers the wait for a
+	// connection where all are in use.
+	header := time.AfterFunc(e.o.ConnectTimeout+e.o.HeaderTimeout, func() { cancel(errHeader) })
+	var answered atomic.Bool // the hook may run after RoundTrip has returned
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotFirstResponseByte: func() { answered.Store(true) },
+	})
+	resp, doErr := e.transport.RoundTrip(req.WithContext(traced))
+	header.Stop()
+	b := &body{ehr: e, ctx: ctx, cancel: cancel, total: total, left: e.o.MaxBody}
+	if doErr != nil {
+		failure := e.failure(ctx, doErr, answered.Load())
+		_ = b.Close()
+		return nil, failure
+	}
+	b.src = resp.Body
+	out, err := e.accept(resp, b)
+	if err != nil {
+		_ = b.Close()
+		return nil, err
+	}
+	return out, nil
+}
+
+// Name is the EHR's name in the configuration.
+func (e *EHR) Name() string { return e.o.Name }
+
+// Bases are the base URLs by which the EHR names its own resources, without trailing slash; a longer one comes before
+// its own beginning.
+func (e *EHR) Bases() []string { return slices.Clone(e.bases) }
+
+// Close closes the idle connections. Calls under way go on.
+func (e *EHR) Close() { e.transport.CloseIdleConnections() }
+
+// Format prints the name, and no token, whatever the verb.
+func (e *EHR) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "upstream "+e.o.Name) }
