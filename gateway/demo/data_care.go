@@ -113,9 +113,9 @@ func (g *generator) coverage(p *person) {
 		"policyHolder", reference(p.draft), "subscriber", reference(p.draft), "subscriberId", member, "beneficiary", reference(p.draft),
 		"dependent", "0", "relationship", concept(terminology+"subscriber-relationship", "self", "Self"),
 		"period", obj("start", date(start), "end", date(start.AddDate(3, 0, 0))), "payor", array{payor},
-		"class", array{obj("type", coding(terminology+"coverage-class", "group", "Group"), "value", "GRP-"+d.digits(4), "name", "Staff of the Kettle Works"),
-			obj("type", coding(terminology+"coverage-class", "plan", "Plan"), "value", "PLN-"+d.digits(2), "name", "Silver Spoon")},
+		"class", array{obj("type", concept(terminology+"coverage-class", "group", "Group"), "value", "GRP-"+d.digits(4), "name", "Staff of the Kettle Works"),
+			obj("type", concept(terminology+"coverage-class", "plan", "Plan"), "value", "PLN-"+d.digits(2), "name", "Silver Spoon")},
 		"order", 1, "network", "N-"+d.digits(3),
-		"costToBeneficiary", array{obj("type", coding(terminology+"coverage-copay-type", "gpvisit", "GP Office Visit"), "valueMoney", obj("value", decimal(fmt.Sprintf("%d.00", 10+d.IntN(30))), "currency", "USD"))})
+		"costToBeneficiary", array{obj("type", concept(terminology+"coverage-copay-type", "gpvisit", "GP Office Visit"), "valueMoney", obj("value", decimal(fmt.Sprintf("%d.00", 10+d.IntN(30))), "currency", "USD"))})
 	g.put(draft{kind: "Coverage", id: fmt.Sprintf("cov.%05d.%s", p.number, d.hex(2)), name: p.name, updated: d.day(-90, -1), restricted: p.restricted, body: body})
 }

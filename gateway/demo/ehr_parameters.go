@@ -149,7 +149,7 @@ var parameters = map[string]map[string]searchParameter{
 
 // patientCompartment names the parameters by which a resource belongs to a
 // patient (https://hl7.org/fhir/R4/compartmentdefinition-patient.html). Task is
-// not in it.
+// in it since R5; many servers of R4 count it in as well.
 var patientCompartment = map[string][]string{
 	"Patient":            {"link"},
 	"Schedule":           {"actor"},
@@ -162,4 +162,5 @@ var patientCompartment = map[string][]string{
 	"Condition":          {"patient"},
 	"MedicationRequest":  {"subject"},
 	"AllergyIntolerance": {"patient", "recorder"},
+	"Task":               {"patient"},
 }
