@@ -41,7 +41,8 @@ type Claims struct {
 	Roles string `yaml:"roles"`
 
 	// Ticket holds the helpdesk ticket's id, if the issuer binds tokens to tickets. Default "ticket". A call whose
-	// Ticket-Id header then says otherwise is refused; without the claim, the header names the ticket.
+	// Ticket-Id header then says otherwise is refused, unless trust_headers lets the client state it; without the claim,
+	// the header names the ticket.
 	Ticket string `yaml:"ticket"`
 
 	// Category holds the ticket's category. Default "ticket_category".
@@ -60,9 +61,10 @@ type Client struct {
 	// since two issuers may know different clients by one id.
 	Issuer string `yaml:"issuer"`
 
-	// TrustHeaders are the statements believed from this client by header: "category" (Ticket-Category) and "purpose"
-	// (Purpose-Of-Use), also in place of the token's claim. Default none: both come from the claims alone, and a call that
-	// states another by header is refused. Whoever holds a trusted client's tokens can state them.
+	// TrustHeaders are the statements believed from this client by header, also against its token: "ticket" (Ticket-Id),
+	// "category" (Ticket-Category) and "purpose" (Purpose-Of-Use). Default none: category and purpose then come from the
+	// token's claims alone, and a ticket by header only where the token names none. Whoever holds this client's tokens can
+	// then state them.
 	TrustHeaders []string `yaml:"trust_headers"`
 }
 
@@ -134,7 +136,7 @@ func (c *Config) validateClients(r *report) {
 		}
 		r.list(at+".trust_headers", l.TrustHeaders)
 		for j, h := range l.TrustHeaders {
-			r.oneOf(index(at+".trust_headers", j), h, "category", "purpose")
+			r.oneOf(index(at+".trust_headers", j), h, "ticket", "category", "purpose")
 		}
 	}
 }
