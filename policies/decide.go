@@ -1,0 +1,96 @@
+package policies
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/topdown"
+)
+
+// Why there is no decision. Each refuses the call.
+var (
+	ErrUndefined = errors.New("the policy says nothing about this call")
+	ErrBudget    = errors.New("the policy took too long")
+	ErrFailed    = errors.New("the policy failed")
+	ErrShape     = errors.New("the policy's decision cannot be understood")
+	ErrDataset   = errors.New("the policy names a dataset that the bundle does not have")
+)
+
+// Decide asks the policy about one call. An error means that there is no decision, and refuses. It is one of the
+// sentinels above, with a place in the policy and never with what the policy was told, or the error of ctx.
+func (e *Engine) Decide(ctx context.Context, in *Input) (*Decision, error) {
+	value, err := e.evaluate(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	d, wrong := parseDecision(value)
+	if wrong != "" {
+		return nil, fmt.Errorf("%w: %s", ErrShape, wrong)
+	}
+	if d.Dataset != "" {
+		plan, ok := e.plans[d.Dataset]
+		if !ok {
+			return nil, ErrDataset
+		}
+		if d.Allow {
+			d.Plan = plan
+		}
+	}
+	d.Revision = e.revision
+	return d, nil
+}
+
+// evaluate runs the query within the budget.
+func (e *Engine) evaluate(ctx context.Context, in *Input) (ast.Value, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	// One timer, in place of the goroutine that rego would start to watch a context with a deadline.
+	cancel := topdown.NewCancel()
+	timer := time.AfterFunc(e.budget, cancel.Cancel)
+	defer timer.Stop()
+	defer context.AfterFunc(ctx, cancel.Cancel)()
+
+	results, err := e.query.Eval(ctx, rego.EvalParsedInput(in.value()), rego.EvalExternalCancel(cancel))
+	switch {
+	case topdown.IsCancel(err):
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, fmt.Errorf("%w: more than %v", ErrBudget, e.budget)
+	case err != nil:
+		return nil, failure(err)
+	case len(results) == 0:
+		return nil, ErrUndefined
+	case len(results) > 1 || len(results[0].Expressions) != 1:
+		return nil, fmt.Errorf("%w: %s has several values", ErrShape, entryPoint)
+	}
+	term, ok := results[0].Expressions[0].Value.(*ast.Term)
+	if !ok {
+		return nil, ErrShape
+	}
+	return term.Value, nil
+}
+
+// failure keeps where a policy failed. What OPA says of a built-in quotes its operands, which may be a patient's.
+func failure(err error) error {
+	var e *topdown.Error
+	if !errors.As(err, &e) {
+		return ErrFailed
+	}
+	where := ""
+	if e.Location != nil {
+		where = " at " + place(e.Location.File, e.Location.Row)
+	}
+	switch e.Code {
+	case topdown.ConflictErr:
+		return fmt.Errorf("%w: a rule yields two values%s", ErrFailed, where)
+	case topdown.BuiltinErr, topdown.TypeErr:
+		return fmt.Errorf("%w: a built-in function failed%s", ErrFailed, where)
+	}
+	return fmt.Errorf("%w: %s%s", ErrFailed, e.Code, where)
+}

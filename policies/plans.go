@@ -1,0 +1,80 @@
+package policies
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/halfdoor/halfdoor/transforms"
+)
+
+// datasetsPath is where a bundle keeps its datasets.
+var datasetsPath = []string{"halfdoor", "datasets"}
+
+// compilePlans makes a plan of each dataset.
+func compilePlans(s *source, compartment transforms.Compartment, found *problems) map[string]*transforms.Plan {
+	var datasets any = s.data
+	for _, step := range datasetsPath {
+		object, _ := datasets.(map[string]any)
+		datasets = object[step]
+	}
+	byName, _ := datasets.(map[string]any)
+	if len(byName) == 0 {
+		found.add("", 0, "there is no dataset below data.%s", strings.Join(datasetsPath, "."))
+	}
+	plans := map[string]*transforms.Plan{}
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		plan, err := compilePlan(name, byName[name], compartment)
+		if err != nil {
+			at := append(slices.Clone(datasetsPath), name)
+			for _, err := range flatten(err) {
+				file, line := s.locate(at, append(at, element(err)...))
+				found.add(file, line, "dataset %s: %s", name, err)
+			}
+			continue
+		}
+		plans[name] = plan
+	}
+	return plans
+}
+
+func compilePlan(name string, value any, compartment transforms.Compartment) (*transforms.Plan, error) {
+	doc, err := json.Marshal(value)
+	if err != nil {
+		return nil, err
+	}
+	ds, err := transforms.ParseDataset(name, doc)
+	if err != nil {
+		return nil, err
+	}
+	return transforms.Compile(ds, compartment)
+}
+
+// element is the place within a dataset that an error begins with: "Patient.birthDate: …", "search: …".
+func element(err error) []string {
+	place, _, ok := strings.Cut(err.Error(), ":")
+	kind, path, isElement := strings.Cut(place, ".")
+	switch {
+	case !ok:
+		return nil
+	case isElement:
+		return []string{"resources", kind, path}
+	case kind == "search" || kind == "write":
+		return []string{kind}
+	}
+	return []string{"resources", kind}
+}
+
+// flatten takes joined errors apart.
+func flatten(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var all []error
+	for _, e := range joined.Unwrap() {
+		all = append(all, flatten(e)...)
+	}
+	return all
+}

@@ -1,0 +1,102 @@
+// Package policies asks Rego whether a call is allowed, and by which dataset its answer is filtered.
+//
+// A bundle is a tree of files as OPA's own tools read it: Rego (v1) modules, and data in files named data.yaml or
+// data.json whose folder gives the path. [Default] is the one inside the program. [Load] compiles a bundle, its
+// datasets included, into an [Engine], which never changes and serves any number of calls at once; a changed bundle is
+// a new Engine.
+//
+// What a policy can do is narrow. It is compiled in OPA's strict mode and checked against the schema of the input, so
+// that a misspelt field of the input does not compile. It is a function of the input and the data alone: the built-ins
+// that reach the network, the clock, chance or the process are not there.
+//
+// The package refuses when unsure. [Engine.Decide] returns an error, and the gateway refuses the call, if the rule
+// data.halfdoor.decision is undefined, yields two values, fails in a built-in, takes longer than its budget, says
+// anything that [Decision] does not know, or names a dataset that the bundle does not have. Its errors hold places in
+// the policy and never what the policy was told.
+package policies
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/rego"
+
+	"github.com/halfdoor/halfdoor/transforms"
+)
+
+// Options say what an [Engine] is made from.
+type Options struct {
+	// Bundle is the bundle's tree. Default: [Default].
+	Bundle fs.FS
+	// Compartment tells which elements of a resource name its patients; plans report and narrow by it. Required.
+	Compartment transforms.Compartment
+	// Budget is the longest that one decision may take before it counts as failed. Default 250 ms. The decisions of
+	// the default bundle take well below one; the rest is for a container that is not given the processor for a while.
+	Budget time.Duration
+}
+
+// DefaultBudget is what a decision may take if Options.Budget is not set.
+const DefaultBudget = 250 * time.Millisecond
+
+// Engine is one revision of the policy, with its datasets compiled. It is immutable and safe for concurrent use.
+type Engine struct {
+	revision string
+	budget   time.Duration
+	query    rego.PreparedEvalQuery
+	plans    map[string]*transforms.Plan
+}
+
+// Load reads and compiles a bundle. It reports every problem that it finds at once: the error joins a [*Problem] for
+// each. Nothing of the policy is run.
+func Load(o Options) (*Engine, error) {
+	if len(o.Compartment) == 0 {
+		return nil, errors.New("policies: the patient compartment is required")
+	}
+	if o.Budget < 0 {
+		return nil, errors.New("policies: the budget of a decision must be positive")
+	}
+	if o.Budget == 0 {
+		o.Budget = DefaultBudget
+	}
+	if o.Bundle == nil {
+		o.Bundle = Default()
+	}
+
+	var found problems
+	src := read(o.Bundle, &found)
+	plans := compilePlans(src, o.Compartment, &found)
+	store := src.store()
+	compiler := compile(src.live, store, &found)
+	if err := found.err(); err != nil {
+		return nil, err
+	}
+
+	query, err := rego.New(
+		rego.Query(entryPoint),
+		rego.Compiler(compiler),
+		rego.Store(store),
+		rego.StrictBuiltinErrors(true),
+		rego.GenerateJSON(asTerm),
+	).PrepareForEval(context.Background())
+	if err != nil {
+		return nil, &Problem{Text: err.Error()}
+	}
+	return &Engine{revision: src.revision(), budget: o.Budget, query: query, plans: plans}, nil
+}
+
+// Revision names the policy and its datasets: the revision that the bundle's manifest states, if it does, then "+", and
+// always the start of a hash over the files. Two bundles that decide or filter differently never share one.
+func (e *Engine) Revision() string { return e.revision }
+
+// Datasets lists the names of the datasets, sorted.
+func (e *Engine) Datasets() []string { return slices.Sorted(maps.Keys(e.plans)) }
+
+// Plan is the compiled dataset of that name.
+func (e *Engine) Plan(name string) (*transforms.Plan, bool) {
+	p, ok := e.plans[name]
+	return p, ok
+}

@@ -1,0 +1,3 @@
+package halfdoor
+
+decision := {"allow": "yes", "reason": {"code": "a", "text": "A."}, "dataset": "desk"}

@@ -1,0 +1,7 @@
+package halfdoor
+
+decision := {
+	"allow": true,
+	"reason": {"code": "allowed", "text": "The desk may do this."},
+	"dataset": "desk",
+}

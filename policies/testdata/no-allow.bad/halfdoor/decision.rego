@@ -1,0 +1,3 @@
+package halfdoor
+
+decision := {"reason": {"code": "a", "text": "A."}, "dataset": "desk"}

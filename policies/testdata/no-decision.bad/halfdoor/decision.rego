@@ -1,0 +1,3 @@
+package halfdoor
+
+desicion := {"allow": true}

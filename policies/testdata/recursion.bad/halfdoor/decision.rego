@@ -1,0 +1,5 @@
+package halfdoor
+
+decision := d if d := again
+
+again := x if x := decision

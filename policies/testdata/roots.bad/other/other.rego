@@ -1,0 +1,3 @@
+package other
+
+x := 1

@@ -1,0 +1,3 @@
+package halfdoor.datasets
+
+desk := {"resources": {"Patient": {"telecom": "keep"}}}

@@ -1,0 +1,3 @@
+package halfdoor.old
+
+allow { input.purpose == "TREAT" }

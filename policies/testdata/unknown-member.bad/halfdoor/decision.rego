@@ -1,0 +1,3 @@
+package halfdoor
+
+decision := {"allow": true, "reason": {"code": "a", "text": "A."}, "dataset": "desk", "dateset": "other"}
