@@ -67,7 +67,7 @@ func readSegment(dir string, n int, q *Query, yield func(*Record, error) bool) (
 			if err != nil {
 				return false, &Damage{File: segmentName(n), Line: at.line, Seq: -1, Offset: at.offset, Reason: err.Error(), err: err}
 			}
-			if q.fits(r) && !yield(r, nil) {
+			if q.Fits(r) && !yield(r, nil) {
 				return false, nil
 			}
 			continue
@@ -96,7 +96,8 @@ func readSegment(dir string, n int, q *Query, yield func(*Record, error) bool) (
 	}
 }
 
-func (q *Query) fits(r *Record) bool {
+// Fits reports whether the query selects a record.
+func (q *Query) Fits(r *Record) bool {
 	return (q.Ticket == "" || r.Ticket.ID == q.Ticket) &&
 		(q.Correlation == "" || r.Correlation == q.Correlation || r.RequestID == q.Correlation) &&
 		(q.Actor == "" || r.Actor.Subject == q.Actor || r.Actor.Client == q.Actor) &&

@@ -138,6 +138,7 @@ func New(o Options) (*Authenticator, error) {
 		}
 		if o.Previous != nil && o.Previous.sources[iss.URL] != nil {
 			s.set.Store(o.Previous.sources[iss.URL].set.Load())
+			s.server.Store(o.Previous.sources[iss.URL].server.Load())
 		}
 		a.sources[iss.URL], a.order = s, append(a.order, s)
 	}
@@ -192,6 +193,26 @@ func (a *Authenticator) Check(ctx context.Context) []error {
 	}
 	wg.Wait()
 	return slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+}
+
+// Server is what a configured issuer said of itself when it was last asked; it is asked
+// now if it never was. The error is an *[Error] of CodeUnavailable.
+func (a *Authenticator) Server(ctx context.Context, issuer string) (*Server, error) {
+	s := a.sources[issuer]
+	if s == nil {
+		return nil, &Error{Code: CodeUnavailable, err: errors.New("not a configured issuer")}
+	}
+	if server := s.server.Load(); server != nil {
+		return server, nil
+	}
+	if _, err := s.current(ctx); err != nil {
+		return nil, err
+	}
+	server := s.server.Load()
+	if server == nil {
+		return nil, s.unavailable(errors.New("it has not been discovered"))
+	}
+	return server, nil
 }
 
 // Close lets idle connections to issuers go. Nothing runs in the background but a fetch

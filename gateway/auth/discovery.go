@@ -16,28 +16,40 @@ import (
 // maxDocument bounds what is read of an issuer's answer.
 const maxDocument = 1 << 20
 
-// discover asks the issuer where its keys are (OpenID Connect Discovery 1.0, section 4).
-// go-oidc refuses a document that names another issuer.
-func discover(ctx context.Context, client *http.Client, issuer string) (string, error) {
+// Server is what an issuer says of itself (OpenID Connect Discovery 1.0, section 3; RFC
+// 8414, section 2). All but Issuer and Keys may be missing.
+type Server struct {
+	Issuer        string   `json:"issuer"`
+	Keys          string   `json:"jwks_uri"`
+	Authorization string   `json:"authorization_endpoint"`
+	Token         string   `json:"token_endpoint"`
+	Introspection string   `json:"introspection_endpoint"`
+	Revocation    string   `json:"revocation_endpoint"`
+	GrantTypes    []string `json:"grant_types_supported"`
+	AuthMethods   []string `json:"token_endpoint_auth_methods_supported"`
+	SigningAlgs   []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+}
+
+// discover asks the issuer about itself, and so where its keys are. go-oidc refuses a
+// document that names another issuer.
+func discover(ctx context.Context, client *http.Client, issuer string) (*Server, error) {
 	provider, err := oidc.NewProvider(oidc.ClientContext(ctx, client), issuer)
 	if err != nil {
 		var other *oidc.IssuerMismatchError
 		if errors.As(err, &other) {
-			return "", errors.New("discovery: the document names another issuer")
+			return nil, errors.New("discovery: the document names another issuer")
 		}
-		return "", fmt.Errorf("discovery: %w", err)
+		return nil, fmt.Errorf("discovery: %w", err)
 	}
-	var document struct {
-		Keys string `json:"jwks_uri"`
-	}
-	if err := provider.Claims(&document); err != nil {
-		return "", fmt.Errorf("discovery: %w", err)
+	server := new(Server)
+	if err := provider.Claims(server); err != nil {
+		return nil, fmt.Errorf("discovery: %w", err)
 	}
 	// A trusted issuer over TLS must not lead to keys without it.
-	if !secure(document.Keys) || scheme(issuer) == "https" && scheme(document.Keys) != "https" {
-		return "", errors.New("discovery: jwks_uri is not an https URL")
+	if !secure(server.Keys) || scheme(issuer) == "https" && scheme(server.Keys) != "https" {
+		return nil, errors.New("discovery: jwks_uri is not an https URL")
 	}
-	return document.Keys, nil
+	return server, nil
 }
 
 // download gets the document at a URL.

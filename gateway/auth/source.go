@@ -31,7 +31,8 @@ type source struct {
 	interval time.Duration // between fruitless fetches for unknown keys
 	timeout  time.Duration // of one fetch, discovery included
 
-	set atomic.Pointer[keySet]
+	set    atomic.Pointer[keySet]
+	server atomic.Pointer[Server] // as discovered last; nil before
 
 	mu        sync.Mutex
 	running   *fetch
@@ -191,10 +192,12 @@ func (s *source) run(f *fetch, keysURL string) {
 // ask gets the keys, and where they are unless that is known.
 func (s *source) ask(ctx context.Context, f *fetch, keysURL string) (*keySet, string, error) {
 	if keysURL == "" {
-		var err error
-		if keysURL, err = discover(ctx, s.client, s.url); err != nil {
+		server, err := discover(ctx, s.client, s.url)
+		if err != nil {
 			return nil, "", err
 		}
+		s.server.Store(server)
+		keysURL = server.Keys
 	}
 	doc, err := download(ctx, s.client, keysURL)
 	if err != nil {

@@ -1,0 +1,236 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/halfdoor/halfdoor/gateway/accesslog"
+)
+
+func auditCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "audit",
+		Short: "Verify and search the access log",
+		Args:  noArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(verifyCommand(), queryCommand())
+	return c
+}
+
+func verifyCommand() *cobra.Command {
+	var dir, key, checkpoint string
+	var quiet bool
+	c := &cobra.Command{
+		Use:   "verify --log DIR --key KEY",
+		Short: "Prove that the access log is whole and unaltered, or name the first bad place",
+		Long: `Read the whole log and prove that its records are those that were written, in
+their order, with none missing, up to the checkpoint that the gateway signed
+last. KEY is the log's public verifier key, or a file that holds it.
+
+A log whose end was cut off together with its checkpoint looks whole. Keep a
+copy of the file "checkpoint" elsewhere from time to time, and give it as
+--checkpoint: the log must then still begin with all that it signs.`,
+		Example: "  halfdoor audit verify --log /var/lib/halfdoor/log --key gw.example/audit+1a2b3c4d+AbCd…",
+		Args:    noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if dir == "" || key == "" {
+				return hint(usage{errors.New("--log DIR and --key KEY are needed")}, "\"halfdoor check\" prints the verifier key of a configuration")
+			}
+			if text, err := os.ReadFile(key); err == nil {
+				key = strings.TrimSpace(string(text))
+			}
+			o := accesslog.VerifyOptions{Dir: dir, Key: key}
+			if checkpoint != "" {
+				var err error
+				if o.Checkpoint, err = os.ReadFile(checkpoint); err != nil {
+					return err
+				}
+			}
+			if !quiet && interactive(os.Stderr) {
+				o.Progress = func(n int64) { fmt.Fprintf(c.ErrOrStderr(), "\r%d records", n) }
+				defer fmt.Fprintln(c.ErrOrStderr())
+			}
+			v, err := accesslog.Verify(c.Context(), o)
+			if err != nil {
+				return err
+			}
+			out := c.OutOrStdout()
+			fmt.Fprintf(out, "verified: %d records of %s in %d segments\n", v.Records, v.Origin, v.Segments)
+			if v.Records > 0 {
+				fmt.Fprintf(out, "from %s to %s\n", v.First.Format(time.RFC3339), v.Last.Format(time.RFC3339))
+			}
+			fmt.Fprintf(out, "signed: the first %d, root %s\n", v.CheckpointSize, v.Root)
+			if o.Checkpoint != nil {
+				fmt.Fprintf(out, "kept checkpoint: its %d records are all there, unaltered\n", v.KeptSize)
+			}
+			for _, n := range v.Notes {
+				fmt.Fprintln(out, "note:", n)
+			}
+			return nil
+		},
+	}
+	logFlag(c, &dir)
+	c.Flags().StringVar(&key, "key", "", "the log's public verifier `KEY`, or a file that holds it")
+	c.Flags().StringVar(&checkpoint, "checkpoint", "", "a copy of the log's checkpoint, kept elsewhere: a `FILE`")
+	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "no progress")
+	return c
+}
+
+func logFlag(c *cobra.Command, dir *string) {
+	c.Flags().StringVar(dir, "log", "", "the access log's folder: `DIR`")
+	_ = c.MarkFlagDirname("log") // the flag is there
+}
+
+func interactive(f *os.File) bool {
+	s, err := f.Stat()
+	return err == nil && s.Mode()&os.ModeCharDevice != 0
+}
+
+func queryCommand() *cobra.Command {
+	var (
+		dir, config, ehr, since, until, format string
+		q                                      accesslog.Query
+	)
+	c := &cobra.Command{
+		Use:   "query --log DIR",
+		Short: "Find access records",
+		Long: `Print the records that fit every given condition, oldest first, as JSON Lines or
+as a table.
+
+--patient takes a token as a helpdesk app was given it ("tA…" or "Patient/tA…")
+or the keyed hash that records hold. With --config, it also takes the patient's
+real id at the EHR: the configuration has the key of the hash.`,
+		Example: "  halfdoor audit query --log LOG --ticket INC-4711 --format table\n  halfdoor audit query --log LOG --config halfdoor.yaml --patient 12345 --since 2026-01-01",
+		Args:    noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if dir == "" {
+				return hint(usage{errors.New("--log DIR is needed")}, "it is access_log.dir of the configuration")
+			}
+			var err error
+			if q.Since, err = moment(since); err == nil {
+				q.Until, err = moment(until)
+			}
+			if err != nil {
+				return usage{err}
+			}
+			queries := []accesslog.Query{q}
+			if config != "" && q.Patient != "" {
+				if queries, err = byRealID(config, ehr, q); err != nil {
+					return err
+				}
+			}
+			switch format {
+			case "jsonl":
+				return printLines(c, dir, queries)
+			case "table":
+				return printTable(c, dir, queries)
+			}
+			return usage{fmt.Errorf("--format %q: use jsonl or table", format)}
+		},
+	}
+	logFlag(c, &dir)
+	f := c.Flags()
+	f.StringVar(&q.Ticket, "ticket", "", "records of this ticket `ID`")
+	f.StringVar(&q.Correlation, "correlation", "", "records of this correlation or request `ID`")
+	f.StringVar(&q.Actor, "actor", "", "records of this subject or client `ID`")
+	f.StringVar(&q.Patient, "patient", "", "records that name this patient: a token, a keyed hash, or with --config the real `ID`")
+	f.StringVar(&since, "since", "", "records not before this `TIME` (2026-01-31, or RFC 3339)")
+	f.StringVar(&until, "until", "", "records before this `TIME`")
+	f.StringVar(&format, "format", "jsonl", "jsonl or table")
+	f.StringVar(&config, "config", "", "the gateway's configuration `FILE`, for a patient's real id")
+	f.StringVar(&ehr, "ehr", "", "with --config: the `NAME` of the patient's EHR; default each")
+	return c
+}
+
+// moment reads a date, which is its first instant in UTC, or a time.
+func moment(s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	for _, layout := range []string{time.DateOnly, time.RFC3339} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("%q is no date (2026-01-31) and no RFC 3339 time", s)
+}
+
+// byRealID asks for the patient's hash at each EHR beside what was asked already.
+func byRealID(config, ehr string, q accesslog.Query) ([]accesslog.Query, error) {
+	cfg, err := load(config)
+	if err != nil {
+		return nil, err
+	}
+	hasher, err := accesslog.NewHasher(cfg.AccessLog.PatientKey.Bytes())
+	if err != nil {
+		return nil, err
+	}
+	queries := []accesslog.Query{q}
+	for _, e := range cfg.EHRs {
+		if ehr == "" || ehr == e.Name {
+			hashed := q
+			hashed.Patient = hasher.Patient(e.Name, strings.TrimPrefix(q.Patient, "Patient/"))
+			queries = append(queries, hashed)
+		}
+	}
+	return queries, nil
+}
+
+func printLines(c *cobra.Command, dir string, queries []accesslog.Query) error {
+	return eachRecord(dir, queries, func(r *accesslog.Record) error {
+		var line bytes.Buffer
+		enc := json.NewEncoder(&line)
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(r); err != nil {
+			return err
+		}
+		_, err := c.OutOrStdout().Write(line.Bytes())
+		return err
+	})
+}
+
+func printTable(c *cobra.Command, dir string, queries []accesslog.Query) error {
+	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "SEQ\tTIME\tKIND\tSTATUS\tCODE\tCLIENT\tSUBJECT\tWHAT\tTICKET\tDATASET\tPATIENTS\tCORRELATION")
+	err := eachRecord(dir, queries, func(r *accesslog.Record) error {
+		what := strings.Trim(r.Request.Interaction+" "+r.Request.Type, " ")
+		_, err := fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", r.Sequence,
+			r.Time.Format(time.RFC3339), r.Kind, r.Status, r.Code, r.Actor.Client, r.Actor.Subject,
+			what, r.Ticket.ID, r.Policy.Dataset, len(r.Patients), r.Correlation)
+		return err
+	})
+	return errors.Join(err, w.Flush())
+}
+
+// eachRecord visits the records that fit one of the queries, in the order of the log.
+func eachRecord(dir string, queries []accesslog.Query, visit func(*accesslog.Record) error) error {
+	wide := queries[0]
+	if len(queries) > 1 {
+		wide.Patient = ""
+	}
+	for r, err := range accesslog.Read(dir, wide) {
+		if err != nil {
+			return err
+		}
+		fits := len(queries) == 1
+		for i := range queries {
+			fits = fits || queries[i].Fits(r)
+		}
+		if !fits {
+			continue
+		}
+		if err := visit(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,78 @@
+package gateway
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/halfdoor/halfdoor/gateway/fhir"
+	"github.com/halfdoor/halfdoor/gateway/smart"
+)
+
+// The two documents that need no token and tell nothing of the EHR: what the gateway can
+// do, and where to get a token for it. They disclose nothing of anybody, and have no record.
+
+const (
+	metadataPath = "/metadata"
+	smartPath    = "/.well-known/smart-configuration"
+)
+
+// document says whether a path below the base is one of them.
+func (r *route) document(below string) (string, bool) {
+	return below, below == metadataPath || below == smartPath
+}
+
+func (g *Gateway) describe(c *call, r *http.Request, rt *route, document string) error {
+	if document == smartPath {
+		return g.describeSMART(c, r, rt)
+	}
+	req, err := fhir.Parse(message(r, document), c.gen.limits)
+	c.asks(req)
+	if err != nil {
+		return err
+	}
+	c.send(rt.metadata, "application/fhir+json; charset=utf-8")
+	return nil
+}
+
+// describeSMART answers in JSON whatever Accept says (SMART App Launch 2.2, section 2.2.1).
+func (g *Gateway) describeSMART(c *call, r *http.Request, rt *route) error {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		no := refusal("method-not-allowed")
+		no.allow = "GET, HEAD"
+		return no
+	}
+	server, err := c.gen.auth.Server(r.Context(), c.gen.issuer)
+	if err != nil {
+		return err
+	}
+	body, err := smart.Configuration(smart.Metadata{
+		Issuer: server.Issuer, JWKS: server.Keys,
+		Authorization: server.Authorization, Token: server.Token,
+		Introspection: server.Introspection, Revocation: server.Revocation,
+		GrantTypes: server.GrantTypes, AuthMethods: server.AuthMethods, SigningAlgs: server.SigningAlgs,
+		Scopes: rt.scopes,
+	})
+	if err != nil {
+		return err
+	}
+	c.send(body, "application/json; charset=utf-8")
+	return nil
+}
+
+// send answers with a document of the gateway's own.
+func (c *call) send(body []byte, contentType string) {
+	c.rec.Status = http.StatusOK
+	h := c.w.Header()
+	c.headers(h)
+	h.Set("Content-Type", contentType)
+	if c.head {
+		return
+	}
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	_, _ = c.w.Write(body) // there is nobody left to tell
+}
+
+// message is what the FHIR parser reads of a request.
+func message(r *http.Request, below string) fhir.Message {
+	return fhir.Message{Method: r.Method, Path: below, Query: r.URL.RawQuery, Header: r.Header}
+}

@@ -1,0 +1,221 @@
+// Package gateway is the path of a call from a helpdesk app to an EHR and back.
+//
+// It guarantees that a body leaves only for an authenticated caller, whose SMART scopes
+// and the policy both cover the call, reduced to the policy's dataset, with identifiers
+// in tokens, and after the access record that names what it discloses is durable. Where
+// it is unsure it refuses, and each refusal is an OperationOutcome with a stable code
+// (refusal.go) and a record of its own.
+//
+// serve.go is the path itself; every other file is one step of it.
+package gateway
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/halfdoor/halfdoor/configs"
+	"github.com/halfdoor/halfdoor/gateway/accesslog"
+)
+
+// Options is what a Gateway is made of.
+type Options struct {
+	Config  *configs.Config
+	Logger  zerolog.Logger
+	Version string           // of the program, for records and metrics
+	Now     func() time.Time // default time.Now
+}
+
+// A Gateway serves the FHIR listener. One generation of configuration, policies, datasets
+// and keys stands behind an atomic pointer; the access log lives as long as the Gateway.
+type Gateway struct {
+	now     func() time.Time
+	logger  zerolog.Logger
+	version string
+	log     *accesslog.Log
+	metrics *metrics
+	room    *room
+	fixed   fixed
+
+	calls      sync.WaitGroup // under way
+	reloading  sync.Mutex
+	current    atomic.Pointer[generation]
+	reloadFail atomic.Pointer[reloadFailure] // nil after a reload that went live
+	draining   atomic.Bool
+}
+
+// reloadFailure tells why the newest configuration is not the one that serves.
+type reloadFailure struct {
+	at  time.Time
+	err error
+}
+
+// New opens the access log, builds the first generation and records the start. It makes no
+// call to an issuer or EHR.
+func New(o Options) (*Gateway, error) {
+	if o.Config == nil {
+		return nil, errors.New("gateway needs a configuration")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	cfg := o.Config
+	log, err := accesslog.Open(accesslog.Options{
+		Dir:          cfg.AccessLog.Dir,
+		Origin:       cfg.AccessLog.Origin,
+		SigningKey:   cfg.AccessLog.SigningKey.Bytes(),
+		PatientKey:   cfg.AccessLog.PatientKey.Bytes(),
+		SegmentBytes: int64(cfg.AccessLog.SegmentSize),
+		Now:          o.Now,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("access_log: %w", err)
+	}
+	g := &Gateway{
+		now:     o.Now,
+		logger:  o.Logger,
+		version: o.Version,
+		log:     log,
+		room:    newRoom(cfg.Limits.ConcurrentRequests),
+		fixed:   fixedOf(cfg),
+	}
+	g.metrics = newMetrics(g)
+	gen, err := build(cfg, nil, o.Now)
+	if err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
+	if n := gen.vault.Damaged(); n > 0 {
+		g.logger.Warn().Int("lines", n).Msg("damaged lines in the file of long ids: their tokens do not open until the ids are seen again")
+	}
+	g.current.Store(gen)
+	if err := g.Act("start", o.Version+", policy "+gen.policies.Revision()); err != nil {
+		gen.release()
+		return nil, errors.Join(err, log.Close())
+	}
+	return g, nil
+}
+
+// Reload builds a whole new generation from cfg and swaps it in. On error the old one
+// goes on, and the error says why; either way the attempt is recorded.
+func (g *Gateway) Reload(cfg *configs.Config, loadErr error) error {
+	g.reloading.Lock()
+	defer g.reloading.Unlock()
+	err := loadErr
+	var gen *generation
+	if err == nil {
+		if err = g.fixed.unchanged(cfg); err == nil {
+			gen, err = build(cfg, g.current.Load(), g.now)
+		}
+	}
+	if err != nil {
+		g.reloadFail.Store(&reloadFailure{at: g.now(), err: err})
+		g.metrics.reloads.WithLabelValues("refused").Inc()
+		return errors.Join(err, g.Act("reload-refused", "the old configuration goes on"))
+	}
+	if err := g.Act("reload", "policy "+gen.policies.Revision()); err != nil {
+		gen.release()
+		return err
+	}
+	g.current.Swap(gen).release()
+	g.reloadFail.Store(nil)
+	g.metrics.reloads.WithLabelValues("live").Inc()
+	return nil
+}
+
+// Act records an administrative act, in words that hold no secret and no patient data.
+// It returns when the record is durable; an act that cannot be recorded must not be done.
+func (g *Gateway) Act(act, detail string) error {
+	_, err := g.log.Append(&accesslog.Record{Time: g.now(), Kind: accesslog.KindAdmin, Code: act, Detail: detail})
+	return err
+}
+
+// Ready says why the gateway should get no calls; nil when it may.
+func (g *Gateway) Ready() error {
+	if err := g.log.Err(); err != nil {
+		return fmt.Errorf("access log: %w", err)
+	}
+	if err := g.current.Load().vault.Err(); err != nil {
+		return err
+	}
+	if g.draining.Load() {
+		return errors.New("shutting down")
+	}
+	return nil
+}
+
+// Close records the stop and ends the access log. Calls must have ended.
+func (g *Gateway) Close() error {
+	err := g.Act("stop", "")
+	g.current.Load().release()
+	return errors.Join(err, g.log.Close())
+}
+
+// fixed is the part of a configuration that lives as long as the process.
+type fixed struct {
+	listen, adminListen string
+	logDir, origin      string
+	signing, patient    []byte
+	segment             int64
+	limits              configs.Limits // but those that a generation applies
+	shutdown            configs.Duration
+}
+
+func fixedOf(cfg *configs.Config) fixed {
+	return fixed{
+		listen: cfg.Listen, adminListen: cfg.Admin.Listen,
+		logDir: cfg.AccessLog.Dir, origin: cfg.AccessLog.Origin,
+		signing: cfg.AccessLog.SigningKey.Bytes(), patient: cfg.AccessLog.PatientKey.Bytes(),
+		segment: int64(cfg.AccessLog.SegmentSize),
+		limits: configs.Limits{
+			HeaderBytes: cfg.Limits.HeaderBytes, ReadHeaderTimeout: cfg.Limits.ReadHeaderTimeout,
+			IdleTimeout: cfg.Limits.IdleTimeout, ConcurrentRequests: cfg.Limits.ConcurrentRequests,
+		},
+		shutdown: cfg.ShutdownTimeout,
+	}
+}
+
+// unchanged refuses a reload that would need another listener or log.
+func (f fixed) unchanged(cfg *configs.Config) error {
+	n := fixedOf(cfg)
+	var errs []error
+	for _, c := range []struct {
+		key  string
+		same bool
+	}{
+		{"listen", f.listen == n.listen},
+		{"admin.listen", f.adminListen == n.adminListen},
+		{"access_log.dir", f.logDir == n.logDir},
+		{"access_log.origin", f.origin == n.origin},
+		{"access_log.signing_key", bytes.Equal(f.signing, n.signing)},
+		{"access_log.patient_key", bytes.Equal(f.patient, n.patient)},
+		{"access_log.segment_size", f.segment == n.segment},
+		{"limits: header_bytes, read_header_timeout, idle_timeout and concurrent_requests", f.limits == n.limits},
+		{"shutdown_timeout", f.shutdown == n.shutdown},
+	} {
+		if !c.same {
+			errs = append(errs, fmt.Errorf("%s cannot change while the gateway runs: restart it", c.key))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// room bounds the calls that are under way.
+type room struct{ seats chan struct{} }
+
+func newRoom(n int) *room { return &room{seats: make(chan struct{}, n)} }
+
+func (r *room) enter() bool {
+	select {
+	case r.seats <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (r *room) leave() { <-r.seats }

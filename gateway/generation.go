@@ -1,0 +1,252 @@
+package gateway
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/halfdoor/halfdoor/certs"
+	"github.com/halfdoor/halfdoor/configs"
+	"github.com/halfdoor/halfdoor/gateway/auth"
+	"github.com/halfdoor/halfdoor/gateway/fhir"
+	"github.com/halfdoor/halfdoor/gateway/upstream"
+	"github.com/halfdoor/halfdoor/gateway/vault"
+	"github.com/halfdoor/halfdoor/policies"
+)
+
+// generation is everything that a reload replaces: one immutable value, which a call holds
+// from its first step to its last.
+type generation struct {
+	auth     *auth.Authenticator
+	policies *policies.Engine
+	vault    *vault.Vault
+	routes   []*route
+	trusts   map[clientKey][]string
+	proxies  []netip.Prefix
+	limits   fhir.Limits
+	window   int
+	patience time.Duration // for a client to take one window
+	tls      *tls.Config
+	adminTLS *tls.Config // nil: plain
+	admin    configs.Secret
+	issuer   string   // the first issuer, whose endpoints the discovery documents name
+	files    []string // what the configuration reads, for the watch
+
+	holders atomic.Int64 // calls under way, and one while it is the current generation
+	closed  atomic.Bool
+}
+
+// route is one EHR below its path.
+type route struct {
+	name, tenant string
+	path         string // "/fhir"
+	base         string // the gateway's own FHIR base URL
+	ehr          *upstream.EHR
+	metadata     []byte // the CapabilityStatement
+	scopes       []string
+}
+
+// build makes a generation, or reports every part that fails. The vault's file of long ids
+// is shared with the generation before.
+func build(cfg *configs.Config, before *generation, now func() time.Time) (_ *generation, err error) {
+	g := &generation{
+		trusts:   trusts(cfg.Clients),
+		proxies:  cfg.TrustedProxies,
+		limits:   fhir.Limits{URLBytes: int(cfg.Limits.URLBytes)},
+		window:   int(cfg.Limits.Window),
+		patience: time.Duration(cfg.Limits.WriteTimeout),
+		admin:    cfg.Admin.Token,
+		issuer:   cfg.Issuers[0].URL,
+		files:    cfg.Files(),
+	}
+	g.holders.Store(1)
+	defer func() {
+		if err != nil {
+			g.shut()
+		}
+	}()
+	var errs []error
+	part := func(name string, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	var e error
+	g.tls, e = listenerTLS(cfg.TLS, now)
+	part("tls", e)
+	if cfg.Admin.TLS != nil {
+		g.adminTLS, e = listenerTLS(*cfg.Admin.TLS, now)
+		part("admin.tls", e)
+	}
+	g.policies, e = Policies(cfg.Policy.Bundle)
+	part("policy", e)
+	g.auth, e = authenticator(cfg, before, now)
+	part("issuers", e)
+	keys := vault.Options{Keyset: cfg.Vault.Keyset.Bytes(), Dir: cfg.Vault.Dir, Now: now}
+	if before != nil {
+		g.vault, e = before.vault.Reload(keys)
+	} else {
+		g.vault, e = vault.Open(keys)
+	}
+	part("vault", e)
+	for i := range cfg.EHRs {
+		r, e := newRoute(cfg.PublicURL, &cfg.EHRs[i], int64(cfg.Limits.ResponseBytes))
+		part("ehrs: "+cfg.EHRs[i].Name, e)
+		if e == nil {
+			g.routes = append(g.routes, r)
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	for _, r := range g.routes {
+		r.metadata, r.scopes = capabilities(r, g.policies, now())
+	}
+	return g, nil
+}
+
+func newRoute(public string, c *configs.EHR, maxBody int64) (*route, error) {
+	ehr, err := newEHR(c, maxBody)
+	if err != nil {
+		return nil, err
+	}
+	return &route{name: c.Name, tenant: c.Tenant, path: c.Path, base: public + c.Path, ehr: ehr}, nil
+}
+
+// newEHR is the upstream of one configured EHR.
+func newEHR(c *configs.EHR, maxBody int64) (*upstream.EHR, error) {
+	roots, err := roots(c.CA)
+	if err != nil {
+		return nil, err
+	}
+	return upstream.New(upstream.Options{
+		Name: c.Name, BaseURL: c.BaseURL, Aliases: c.Aliases,
+		Bearer: upstream.Secret(c.Bearer.Value()), RootCAs: roots,
+		ConnectTimeout: time.Duration(c.Timeouts.Connect), HeaderTimeout: time.Duration(c.Timeouts.Header),
+		IdleTimeout: time.Duration(c.Timeouts.Idle), TotalTimeout: time.Duration(c.Timeouts.Total),
+		MaxConnections: c.MaxConnections, InsecureHTTP: c.InsecureHTTP, MaxBody: maxBody, Product: "Halfdoor",
+	})
+}
+
+// authenticator is the one of the configured issuers. The keys that the generation before
+// has of them go on, so that a reload while an issuer is down refuses nobody.
+func authenticator(cfg *configs.Config, before *generation, now func() time.Time) (*auth.Authenticator, error) {
+	var issuers []auth.Issuer
+	for _, c := range cfg.Issuers {
+		pool, err := roots(c.CA)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", c.URL, err)
+		}
+		transport := http.DefaultTransport.(*http.Transport).Clone()
+		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+		issuers = append(issuers, auth.Issuer{
+			URL: c.URL, Audiences: c.Audiences, Algorithms: c.Algorithms, ClockSkew: time.Duration(c.ClockSkew),
+			Claims: auth.Claims{Roles: c.Claims.Roles, Ticket: c.Claims.Ticket, Category: c.Claims.Category, Purpose: c.Claims.Purpose},
+			Client: &http.Client{Transport: transport},
+		})
+	}
+	o := auth.Options{Issuers: issuers, Now: now}
+	if before != nil {
+		o.Previous = before.auth
+	}
+	return auth.New(o)
+}
+
+// Policies compiles a bundle's folder; the empty name is the default bundle.
+func Policies(folder string) (*policies.Engine, error) {
+	bundle := policies.Default()
+	if folder != "" {
+		bundle = fs.FS(os.DirFS(folder))
+	}
+	return policies.Load(policies.Options{Bundle: bundle, Compartment: fhir.PatientCompartment()})
+}
+
+func listenerTLS(c configs.TLS, now func() time.Time) (*tls.Config, error) {
+	pair, err := certs.LoadKeyPair(c.Certificate, c.Key, now)
+	if err != nil {
+		return nil, err
+	}
+	o := certs.Options{KeyPair: pair, MinVersion: c.MinVersion, ClientAuth: c.ClientAuth}
+	if c.ClientCA != "" {
+		if o.Clients, err = certs.LoadClientPool(c.ClientCA); err != nil {
+			return nil, err
+		}
+	}
+	return certs.ServerConfig(o)
+}
+
+// roots is the pool of a CA file; nil, the system's, without one.
+func roots(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	return certs.Pool(file)
+}
+
+func trusts(clients []configs.Client) map[clientKey][]string {
+	m := map[clientKey][]string{}
+	for _, c := range clients {
+		m[clientKey{c.Issuer, c.ID}] = c.TrustHeaders
+	}
+	return m
+}
+
+// route finds the EHR of a request's path, and what of the path lies below its base. The
+// path is the escaped one: nothing is decoded before the FHIR parser does, once.
+func (g *generation) route(r *http.Request) (*route, string, error) {
+	path := r.URL.EscapedPath()
+	if r.URL.Host != "" && r.Method != http.MethodConnect {
+		return nil, "", refusal("malformed-request") // absolute-form is for forward proxies (RFC 9112, section 3.2.2)
+	}
+	for _, rt := range g.routes {
+		below, ok := strings.CutPrefix(path, rt.path)
+		if ok && (below == "" || below[0] == '/') {
+			return rt, below, nil
+		}
+	}
+	return nil, "", refusal("no-such-path")
+}
+
+// hold takes the current generation for one call, so that it stays open until release.
+func (g *Gateway) hold() *generation {
+	for {
+		gen := g.current.Load()
+		gen.holders.Add(1)
+		if g.current.Load() == gen {
+			return gen
+		}
+		gen.release() // replaced in between, and perhaps closed already
+	}
+}
+
+func (g *generation) release() {
+	if g.holders.Add(-1) == 0 {
+		g.shut()
+	}
+}
+
+func (g *generation) shut() {
+	if g.closed.Swap(true) {
+		return
+	}
+	for _, r := range g.routes {
+		r.ehr.Close()
+	}
+	if g.auth != nil {
+		g.auth.Close()
+	}
+	if g.vault != nil {
+		_ = g.vault.Close() // its file was synced at each write
+	}
+}
+
+// TokenClient is whom the vault's tokens are made for: a client of one issuer.
+func TokenClient(issuer, client string) string { return issuer + " " + client }

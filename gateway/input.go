@@ -1,0 +1,32 @@
+package gateway
+
+import (
+	"github.com/halfdoor/halfdoor/gateway/auth"
+	"github.com/halfdoor/halfdoor/gateway/fhir"
+	"github.com/halfdoor/halfdoor/policies"
+)
+
+// input is the one mapping from what the gateway knows to what a policy may know. It gives
+// names and presences, never a value that the client searched for.
+func (g *Gateway) input(c *call, caller *auth.Caller, d desk, req *fhir.Request) *policies.Input {
+	names := make([]string, 0, len(req.Params))
+	for _, p := range req.Params {
+		names = append(names, p.Name)
+	}
+	return &policies.Input{
+		Caller: policies.Caller{
+			Subject: caller.Subject, Issuer: caller.Issuer, Client: caller.ClientID,
+			Roles: caller.Roles, FHIRUser: caller.Grant.FHIRUser,
+		},
+		Ticket:  policies.Ticket{ID: d.ticket, Category: d.category},
+		Purpose: d.purpose,
+		Request: policies.Request{
+			Interaction: string(req.Interaction), Type: req.Type, HasID: req.ID != "", Parameters: names,
+		},
+		Context: policies.Context{
+			Patient: caller.Grant.Patient, Encounter: caller.Grant.Encounter, EHR: c.rec.EHR, Tenant: c.rec.Tenant,
+		},
+		Network: policies.Network{Source: c.rec.Source},
+		Time:    policies.Clock(c.begun),
+	}
+}

@@ -1,0 +1,76 @@
+package gateway
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/halfdoor/halfdoor/transforms"
+)
+
+// metrics are what Prometheus reads. No label holds an id, a client's invention or anything
+// of a patient: each is from a closed list or from the configuration.
+type metrics struct {
+	registry  *prometheus.Registry
+	inflight  prometheus.Gauge
+	calls     *prometheus.CounterVec
+	seconds   *prometheus.HistogramVec
+	bytes     *prometheus.CounterVec
+	resources *prometheus.CounterVec
+	reloads   *prometheus.CounterVec
+}
+
+func newMetrics(g *Gateway) *metrics {
+	m := &metrics{
+		registry:  prometheus.NewRegistry(),
+		inflight:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "halfdoor_calls_in_flight", Help: "Calls being served."}),
+		calls:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "halfdoor_calls_total", Help: "Calls by EHR, interaction, status and outcome; the outcome of a served call is ok."}, []string{"ehr", "interaction", "status", "outcome"}),
+		seconds:   prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "halfdoor_call_seconds", Help: "Time from a request's header to its end.", Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}}, []string{"ehr", "interaction"}),
+		bytes:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "halfdoor_filter_bytes_total", Help: "Bytes that the filter read from EHRs (in) and released (out)."}, []string{"direction"}),
+		resources: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "halfdoor_filter_resources_total", Help: "Resources by type and what became of them: released, or the cause for which they were dropped."}, []string{"type", "outcome"}),
+		reloads:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "halfdoor_reloads_total", Help: "Reloads of the configuration, by whether they went live or were refused."}, []string{"result"}),
+	}
+	m.registry.MustRegister(m.inflight, m.calls, m.seconds, m.bytes, m.resources, m.reloads,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "halfdoor_access_log_healthy", Help: "1 while the access log can be written; at 0 every call is refused."}, func() float64 {
+			return flag(g.log.Err() == nil)
+		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "halfdoor_configuration_current", Help: "1 while the newest configuration is the one that serves; 0 after a refused reload."}, func() float64 {
+			return flag(g.reloadFail.Load() == nil)
+		}),
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	return m
+}
+
+func flag(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (m *metrics) observe(c *call) {
+	code := c.code
+	if code == "" {
+		code = "ok"
+	}
+	interaction := c.rec.Request.Interaction
+	m.calls.WithLabelValues(c.rec.EHR, interaction, strconv.Itoa(c.rec.Status), code).Inc()
+	m.seconds.WithLabelValues(c.rec.EHR, interaction).Observe(time.Since(c.begun).Seconds())
+}
+
+func (m *metrics) filtered(r transforms.Report) {
+	m.bytes.WithLabelValues("in").Add(float64(r.BytesIn))
+	m.bytes.WithLabelValues("out").Add(float64(r.BytesOut))
+	for kind, n := range r.Released {
+		m.resources.WithLabelValues(kind, "released").Add(float64(n))
+	}
+	for cause, kinds := range r.Dropped {
+		for kind, n := range kinds {
+			m.resources.WithLabelValues(kind, cause).Add(float64(n))
+		}
+	}
+}

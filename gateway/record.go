@@ -1,0 +1,170 @@
+package gateway
+
+import (
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"github.com/halfdoor/halfdoor/gateway/accesslog"
+	"github.com/halfdoor/halfdoor/gateway/auth"
+	"github.com/halfdoor/halfdoor/gateway/fhir"
+	"github.com/halfdoor/halfdoor/gateway/vault"
+	"github.com/halfdoor/halfdoor/policies"
+	"github.com/halfdoor/halfdoor/transforms"
+)
+
+// call is what one request has learned about itself. It is passed as an argument, never
+// through a context, and rec grows as the request is understood.
+type call struct {
+	g        *Gateway
+	gen      *generation
+	w        http.ResponseWriter
+	ids      correlation
+	begun    time.Time
+	head     bool
+	rec      accesslog.Record
+	released bool   // a window has left: only an abort can take the answer back
+	code     string // outcome for the metrics
+}
+
+func (g *Gateway) begin(w http.ResponseWriter, r *http.Request) *call {
+	gen := g.hold()
+	c := &call{g: g, gen: gen, w: w, ids: correlate(r.Header), begun: g.now(), head: r.Method == http.MethodHead}
+	c.rec = accesslog.Record{
+		Time: c.begun, Correlation: c.ids.correlation, RequestID: c.ids.request, Trace: c.ids.trace,
+		Source:  source(r, gen.proxies),
+		Request: accesslog.Request{Method: knownMethod(r.Method)},
+		Policy:  accesslog.Policy{Revision: gen.policies.Revision()},
+	}
+	g.metrics.inflight.Inc()
+	g.calls.Add(1)
+	return c
+}
+
+// end counts the call; a panic of ours is a refusal like any other, without its text.
+func (g *Gateway) end(c *call) {
+	defer g.calls.Done()
+	defer g.metrics.inflight.Dec()
+	defer c.gen.release()
+	if p := recover(); p != nil {
+		if p == http.ErrAbortHandler {
+			g.metrics.observe(c)
+			panic(p)
+		}
+		g.logger.Error().Str("correlation", c.ids.correlation).Bytes("stack", debug.Stack()).Msg("panic while serving a call")
+		defer g.metrics.observe(c)
+		g.refuse(c, refusal("internal"))
+		return
+	}
+	g.metrics.observe(c)
+}
+
+// knownMethod keeps a client's invention out of the log.
+func knownMethod(m string) string {
+	if slices.Contains([]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}, m) {
+		return m
+	}
+	return "other"
+}
+
+func (c *call) towards(r *route) { c.rec.EHR, c.rec.Tenant = r.name, r.tenant }
+
+func (c *call) by(a *auth.Caller) {
+	c.rec.Actor = accesslog.Actor{
+		Subject: a.Subject, Issuer: a.Issuer, Client: a.ClientID, Roles: a.Roles, FHIRUser: a.Grant.FHIRUser,
+	}
+}
+
+func (c *call) about(d desk) {
+	c.rec.Ticket = accesslog.Ticket{ID: d.ticket, Category: d.category}
+	c.rec.Purpose = d.purpose
+}
+
+// asks notes the request as the client sent it: its id in the client's own token, values hashed.
+func (c *call) asks(req *fhir.Request) {
+	if req == nil {
+		return
+	}
+	q := &c.rec.Request
+	q.Interaction, q.Type, q.ID, q.Version = string(req.Interaction), req.Type, req.ID, req.Version
+	q.Parameters = q.Parameters[:0]
+	for _, p := range req.Params {
+		hashed := make([]string, len(p.Values))
+		for i, v := range p.Values {
+			hashed[i] = c.g.log.Hash(v)
+		}
+		q.Parameters = append(q.Parameters, accesslog.Parameter{Name: p.Name, Modifier: p.Modifier, Values: hashed})
+	}
+}
+
+func (c *call) decided(d *policies.Decision) {
+	if d == nil {
+		return
+	}
+	p := &c.rec.Policy
+	p.Dataset, p.Code = d.Dataset, d.Reason.Code
+	if d.Plan != nil {
+		p.Version = d.Plan.Dataset().Version
+	}
+	c.rec.Reason = d.Reason.Text
+	if d.Purpose != "" {
+		c.rec.Purpose = d.Purpose
+	}
+	if d.BreakGlass {
+		c.rec.Detail = "break-glass"
+	}
+}
+
+// outcome is what the metrics and the operator's log call the end of the call.
+func (c *call) outcome(r *Refusal) { c.code = r.Code }
+
+// names adds the subjects of a window: each resource in the token that this client sees,
+// each patient by the log's own keyed hash.
+func (c *call) names(ehr string, seal *vault.Sealer, subjects []transforms.Subject) error {
+	c.rec.Subjects, c.rec.Patients = c.rec.Subjects[:0], c.rec.Patients[:0]
+	for _, s := range subjects {
+		name, err := seal.AppendToken(append([]byte(s.Type), '/'), s.Type, []byte(s.ID))
+		if err != nil {
+			return err
+		}
+		c.rec.Subjects = append(c.rec.Subjects, string(name))
+		if s.Type == "Patient" {
+			c.rec.Patients = append(c.rec.Patients, c.g.log.Patient(ehr, s.ID))
+		}
+	}
+	return nil
+}
+
+// commit makes the record durable.
+func (c *call) commit() error {
+	c.rec.Time = c.g.now()
+	_, err := c.g.log.Append(&c.rec)
+	return err
+}
+
+// abort ends a stream of which part has left: the closing record tells what did, and the
+// connection is cut, so that the client cannot take the part for the whole.
+func (c *call) abort(r *Refusal) {
+	c.rec.Kind, c.rec.Code, c.rec.Detail = accesslog.KindClose, r.Code, "aborted"
+	c.rec.More = false
+	c.rec.Subjects, c.rec.Patients = nil, nil
+	_ = c.commit() // a log that fails here has poisoned itself, and readiness says so
+	panic(http.ErrAbortHandler)
+}
+
+// headers are those of every answer.
+func (c *call) headers(h http.Header) {
+	h.Set("X-Request-Id", c.ids.request)
+	h.Set("X-Correlation-Id", c.ids.correlation)
+	h.Set("Content-Type", "application/fhir+json; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+}
+
+func totals(r transforms.Report) *accesslog.Totals {
+	return &accesslog.Totals{
+		BytesIn: r.BytesIn, BytesOut: r.BytesOut, Released: r.Released, Dropped: r.Dropped,
+		Removed: r.Removed, Tokenized: r.Tokenized,
+	}
+}

@@ -1,0 +1,321 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/halfdoor/halfdoor/gateway/accesslog"
+	"github.com/halfdoor/halfdoor/gateway/auth"
+	"github.com/halfdoor/halfdoor/gateway/fhir"
+	"github.com/halfdoor/halfdoor/gateway/smart"
+	"github.com/halfdoor/halfdoor/gateway/upstream"
+	"github.com/halfdoor/halfdoor/gateway/vault"
+	"github.com/halfdoor/halfdoor/policies"
+	"github.com/halfdoor/halfdoor/transforms"
+)
+
+// This file alone maps an error to status, code, text and record. A Refusal is made of a
+// code from answers, and of names that the caller wrote itself; never of an error's text,
+// an upstream's words, or a value.
+
+// Refusal is the answer to a call that is not served.
+type Refusal struct {
+	Code string // stable; the key of answers, or a policy's own reason code
+	answer
+	allow      string // 405: the methods that would do
+	retryAfter string // seconds, as the EHR said
+	challenge  string // 401: the RFC 6750 error code; "" when no token came
+}
+
+// Error is the public sentence.
+func (r *Refusal) Error() string { return r.Code + ": " + r.text }
+
+// answer is what a code means.
+type answer struct {
+	status int
+	issue  string // FHIR IssueType
+	text   string // a sentence that a support agent can read out
+	retry  string // when trying again makes sense
+}
+
+const (
+	never = "no"        // the same call gets the same answer
+	soon  = "later"     // the same call may be answered then
+	after = "corrected" // another call may be answered
+)
+
+// answers is the list of error codes; README and the tests read it too.
+var answers = map[string]answer{
+	"token-missing":       {401, "login", "The helpdesk app sent no access token. Its administrator should check the app's connection to Halfdoor.", after},
+	"token-invalid":       {401, "login", "The helpdesk app's access token is not valid here. Signing in again, or its administrator, can help.", after},
+	"token-expired":       {401, "expired", "The helpdesk app's sign-in has expired. Sign in again and repeat the call.", after},
+	"issuer-unavailable":  {503, "transient", "The sign-in service cannot be reached, so the caller cannot be checked.", soon},
+	"header-malformed":    {400, "invalid", "A header of the request is malformed: {}.", after},
+	"header-untrusted":    {403, "forbidden", "This app may not state {} by header; its access token has to carry it.", after},
+	"scope":               {403, "forbidden", "The app's permissions (SMART scopes) do not cover this call.", never},
+	"scope-patient":       {403, "forbidden", "The app may see one patient's data only, and no patient was chosen at its launch.", never},
+	"scope-granular":      {403, "forbidden", "The app's permissions are limited to part of this resource type in a way that cannot be checked for this call.", never},
+	"policy-denied":       {403, "forbidden", "The hospital's policy does not allow this call.", never},
+	"policy-failed":       {500, "exception", "The hospital's policy could not be evaluated, so the call was refused. The gateway's operators have been told.", soon},
+	"dataset-type":        {403, "forbidden", "The minimum dataset of this desk does not include resources of this type.", never},
+	"search-hidden":       {403, "forbidden", "The parameter {} reads something that this desk may not see, alone or in this form.", never},
+	"not-found":           {404, "not-found", "There is no such resource, or this app may not know of it.", never},
+	"no-such-path":        {404, "not-found", "This is not a FHIR address of the gateway. Check the base URL.", never},
+	"unknown-type":        {404, "not-supported", "The address names no FHIR R4 resource type.", never},
+	"malformed-request":   {400, "invalid", "The address is not a well-formed FHIR address.", after},
+	"malformed-id":        {400, "invalid", "The id in the address is not a FHIR id.", after},
+	"unknown-parameter":   {400, "not-supported", "The parameter {} is not known for this resource type.", after},
+	"malformed-parameter": {400, "invalid", "The value of the parameter {} is malformed.", after},
+	"not-supported":       {403, "not-supported", "The gateway does not offer {}.", never},
+	"method-not-allowed":  {405, "not-supported", "The gateway does not offer this method here.", never},
+	"not-acceptable":      {406, "not-supported", "The gateway answers in JSON only.", after},
+	"too-long":            {414, "too-long", "The request is longer than the gateway reads.", after},
+	"page-invalid":        {400, "invalid", "This link to another page is not valid for this app, or has expired. Repeat the search.", after},
+	"overloaded":          {503, "throttled", "The gateway has as many calls as it can serve.", soon},
+	"log-unavailable":     {503, "exception", "The access log cannot be written, so nothing may be disclosed. The gateway's operators have been told.", soon},
+	"vault-unavailable":   {503, "exception", "Identifiers cannot be protected at the moment, so nothing may be disclosed. The gateway's operators have been told.", soon},
+	"ehr-unreachable":     {502, "transient", "The EHR cannot be reached.", soon},
+	"ehr-timeout":         {504, "timeout", "The EHR did not answer in time.", soon},
+	"ehr-refused":         {502, "exception", "The EHR does not accept the gateway's own credentials. The gateway's operators have been told.", never},
+	"ehr-invalid":         {502, "exception", "The EHR's answer was not valid FHIR JSON, so nothing of it was handed on.", soon},
+	"ehr-cut":             {502, "transient", "The EHR's answer ended before it was whole.", soon},
+	"ehr-too-large":       {502, "too-costly", "The EHR's answer, or a resource in it, is larger than the gateway can check.", never},
+	"ehr-rejected":        {400, "processing", "The EHR did not accept this request.", after},
+	"ehr-busy":            {503, "throttled", "The EHR asks to be called less often.", soon},
+	"ehr-error":           {502, "exception", "The EHR reported an error of its own.", soon},
+	"client-gone":         {499, "transient", "The app closed the connection before the answer was ready.", soon},
+	"internal":            {500, "exception", "The gateway met an error of its own. Its operators can find it by the correlation id.", soon},
+}
+
+// refusal makes the Refusal of a code.
+func refusal(code string) *Refusal {
+	a, ok := answers[code]
+	if !ok {
+		panic("gateway: no answer for the code " + code)
+	}
+	return &Refusal{Code: code, answer: a}
+}
+
+// naming puts a name into the sentence: a parameter, header or interaction, never a value.
+func (r *Refusal) naming(name string) *Refusal {
+	r.text = strings.Replace(r.text, "{}", name, 1)
+	return r
+}
+
+// denied is the policy's own refusal, in the policy's own code and words.
+func denied(dec *policies.Decision) *Refusal {
+	r := refusal("policy-denied")
+	if dec.Reason.Code != "" {
+		r.Code = dec.Reason.Code
+	}
+	if dec.Reason.Text != "" {
+		r.text = dec.Reason.Text
+	}
+	return r
+}
+
+// refused maps an error of any step. What it does not know is a 500 that says nothing.
+func refused(err error) *Refusal {
+	var (
+		own    *Refusal
+		token  *auth.Error
+		parse  *fhir.Error
+		filter *transforms.Error
+		ehr    *upstream.Error
+	)
+	switch {
+	case errors.As(err, &own):
+		return own
+	case errors.Is(err, accesslog.ErrPoisoned):
+		return refusal("log-unavailable")
+	case errors.As(err, &token):
+		return refusedToken(token)
+	case errors.As(err, &parse):
+		return refusedRequest(parse)
+	case errors.Is(err, smart.ErrNoPatient):
+		return refusal("scope-patient")
+	case errors.Is(err, smart.ErrGranular):
+		return refusal("scope-granular")
+	case errors.Is(err, smart.ErrScope):
+		return refusal("scope")
+	case errors.Is(err, vault.ErrNotLink):
+		return refusal("page-invalid")
+	case errors.Is(err, vault.ErrMapping), errors.Is(err, vault.ErrNoMapping):
+		return refusal("vault-unavailable")
+	case errors.As(err, &ehr): // before the filter's error, which wraps it where the body broke
+		return refusedEHR(ehr)
+	case errors.As(err, &filter):
+		return refusedAnswer(filter)
+	case errors.Is(err, policies.ErrUndefined), errors.Is(err, policies.ErrBudget), errors.Is(err, policies.ErrFailed),
+		errors.Is(err, policies.ErrShape), errors.Is(err, policies.ErrDataset):
+		return refusal("policy-failed")
+	case errors.Is(err, context.Canceled):
+		return refusal("client-gone")
+	case errors.Is(err, context.DeadlineExceeded):
+		return refusal("ehr-timeout")
+	}
+	return refusal("internal")
+}
+
+func refusedToken(e *auth.Error) *Refusal {
+	switch e.Code {
+	case "issuer-unavailable":
+		return refusal("issuer-unavailable")
+	case "token-missing":
+		return refusal("token-missing")
+	case "token-expired":
+		r := refusal("token-expired")
+		r.challenge = e.Challenge()
+		return r
+	}
+	r := refusal("token-invalid")
+	r.Code, r.challenge = e.Code, e.Challenge()
+	return r
+}
+
+// refusedRequest maps what could not be understood, or is understood and not offered.
+func refusedRequest(e *fhir.Error) *Refusal {
+	switch e.Kind {
+	case fhir.MalformedPath, fhir.MalformedQuery, fhir.MethodOverride:
+		return refusal("malformed-request")
+	case fhir.UnknownType:
+		return refusal("unknown-type")
+	case fhir.MalformedID:
+		return refusal("malformed-id")
+	case fhir.MethodNotAllowed:
+		r := refusal("method-not-allowed")
+		r.allow = strings.Join(e.Allow, ", ")
+		return r
+	case fhir.UnsupportedInteraction:
+		r := refusal("not-supported").naming("the interaction " + string(e.Interaction))
+		if len(e.Allow) > 0 {
+			r.status, r.allow = http.StatusMethodNotAllowed, strings.Join(e.Allow, ", ")
+		}
+		return r
+	case fhir.UnknownParameter:
+		return refusal("unknown-parameter").naming(e.Param)
+	case fhir.BadParameter:
+		return refusal("malformed-parameter").naming(e.Param)
+	case fhir.NotSupported:
+		r := refusal("not-supported").naming("the parameter " + parameterName(e))
+		r.status = http.StatusBadRequest
+		return r
+	case fhir.NotAcceptable:
+		return refusal("not-acceptable")
+	case fhir.TooLong:
+		return refusal("too-long")
+	}
+	return refusal("malformed-request")
+}
+
+func parameterName(e *fhir.Error) string {
+	if e.Modifier != "" {
+		return e.Param + ":" + e.Modifier
+	}
+	return e.Param
+}
+
+func refusedEHR(e *upstream.Error) *Refusal {
+	switch e.Kind {
+	case upstream.Timeout:
+		return refusal("ehr-timeout")
+	case upstream.Refused:
+		return refusal("ehr-refused")
+	case upstream.NotJSON, upstream.Encoding, upstream.Redirect, upstream.Malformed, upstream.Unexpected:
+		return refusal("ehr-invalid")
+	case upstream.TooLarge:
+		return refusal("ehr-too-large")
+	case upstream.Invalid:
+		return refusal("internal")
+	case upstream.Cut:
+		return refusal("ehr-cut")
+	case upstream.Canceled:
+		return refusal("client-gone")
+	}
+	return refusal("ehr-unreachable")
+}
+
+// refusedAnswer maps what the filter found in the EHR's answer. A resource that this caller
+// may not know of is answered like one that does not exist.
+func refusedAnswer(e *transforms.Error) *Refusal {
+	switch e.Kind {
+	case transforms.ErrNoRow, transforms.ErrCompartment, transforms.ErrLabel:
+		return refusal("not-found")
+	case transforms.ErrLookahead, transforms.ErrTooLong:
+		return refusal("ehr-too-large")
+	case transforms.ErrTruncated:
+		return refusal("ehr-cut")
+	case transforms.ErrToken:
+		return refusal("vault-unavailable")
+	case transforms.ErrSink:
+		return refusal("client-gone")
+	}
+	return refusal("ehr-invalid")
+}
+
+// refusedStatus maps an EHR's answer that is not a resource.
+func refusedStatus(resp *upstream.Response) *Refusal {
+	switch resp.Status {
+	case http.StatusNotFound, http.StatusGone:
+		return refusal("not-found") // 410 would tell that it once existed
+	case http.StatusBadRequest, http.StatusUnprocessableEntity:
+		return refusal("ehr-rejected")
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		r := refusal("ehr-busy")
+		r.status, r.retryAfter = resp.Status, resp.RetryAfter
+		return r
+	}
+	return refusal("ehr-error")
+}
+
+// refuse records the refusal, and then answers it. Once part of a body has left, the
+// stream is aborted instead: a cut answer must look cut.
+func (g *Gateway) refuse(c *call, err error) {
+	r := refused(err)
+	c.outcome(r)
+	g.report(c, r, err)
+	if c.released {
+		c.abort(r)
+	}
+	c.rec.Kind, c.rec.Status, c.rec.Code = accesslog.KindRefusal, r.status, r.Code
+	if recErr := c.commit(); recErr != nil && r.Code != "log-unavailable" {
+		r = refusal("log-unavailable")
+		c.outcome(r)
+	}
+	if r.Code == "client-gone" {
+		return
+	}
+	h := c.w.Header()
+	c.headers(h)
+	if r.status == http.StatusUnauthorized {
+		h.Set("WWW-Authenticate", challenge(r))
+	}
+	if r.allow != "" {
+		h.Set("Allow", r.allow)
+	}
+	if r.retryAfter != "" {
+		h.Set("Retry-After", r.retryAfter)
+	} else if r.status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", "1")
+	}
+	body := fhir.AppendOutcome(nil, fhir.Outcome{
+		Issues:      []fhir.Issue{{Code: r.issue, Detail: r.Code, Text: r.text}},
+		Correlation: c.ids.correlation, Retry: r.retry,
+	})
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	c.w.WriteHeader(r.status)
+	if !c.head {
+		_, _ = c.w.Write(body) // the client has its status; there is nobody left to tell
+	}
+}
+
+// challenge is RFC 6750, section 3: no error code where no token was sent.
+func challenge(r *Refusal) string {
+	if r.challenge == "" {
+		return `Bearer realm="halfdoor"`
+	}
+	return `Bearer realm="halfdoor", error="` + r.challenge + `", error_description="` + r.Code + `"`
+}

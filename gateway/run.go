@@ -1,0 +1,203 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	stdlog "log"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/rs/zerolog"
+
+	"github.com/halfdoor/halfdoor/configs"
+	"github.com/halfdoor/halfdoor/gateway/admin"
+)
+
+// RunOptions is a running gateway: its listeners, its reloads and its end.
+type RunOptions struct {
+	Load    func() (*configs.Config, error) // at the start, and at each reload
+	Logger  zerolog.Logger
+	Version string
+	Now     func() time.Time // default time.Now
+
+	Listener, Admin net.Listener     // default: opened as the configuration says
+	Reload          <-chan os.Signal // each asks for a reload
+	Ready           func(Addresses)  // called once, when calls are served
+}
+
+// Addresses are where a running gateway listens.
+type Addresses struct{ FHIR, Admin net.Addr }
+
+// Run serves until ctx ends, and then drains: no new calls, those under way to their end,
+// but no longer than the configured shutdown timeout.
+func Run(ctx context.Context, o RunOptions) error {
+	cfg, err := o.Load()
+	if err != nil {
+		return err
+	}
+	g, err := New(Options{Config: cfg, Logger: o.Logger, Version: o.Version, Now: o.Now})
+	if err != nil {
+		return err
+	}
+	fhirL, adminL, err := listeners(o, cfg)
+	if err != nil {
+		return errors.Join(err, g.Close())
+	}
+	handler, err := admin.Handler(admin.Options{
+		Token:   func() []byte { return g.current.Load().admin.Bytes() },
+		Ready:   g.Ready,
+		Metrics: promhttp.HandlerFor(g.metrics.registry, promhttp.HandlerOpts{}),
+		Status:  g.status,
+		Reload:  func() error { return g.reload(o.Load) },
+		Act:     g.Act,
+	})
+	if err != nil {
+		return errors.Join(err, fhirL.Close(), adminL.Close(), g.Close())
+	}
+
+	noise := stdlog.New(noise{o.Logger}, "", 0)
+	front := g.server(cfg, noise)
+	back := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, ErrorLog: noise}
+	failed := make(chan error, 2)
+	go func() { failed <- front.ServeTLS(fhirL, "", "") }()
+	go func() {
+		if cfg.Admin.TLS != nil {
+			back.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+				return g.current.Load().adminTLS, nil
+			}}
+			failed <- back.ServeTLS(adminL, "", "")
+			return
+		}
+		failed <- back.Serve(adminL)
+	}()
+	watching, stopWatching := context.WithCancel(ctx)
+	var watchers sync.WaitGroup
+	watchers.Go(func() { g.follow(watching, o) })
+	o.Logger.Info().Str("fhir", fhirL.Addr().String()).Str("admin", adminL.Addr().String()).
+		Str("policy", g.current.Load().policies.Revision()).Msg("serving")
+	if o.Ready != nil {
+		o.Ready(Addresses{FHIR: fhirL.Addr(), Admin: adminL.Addr()})
+	}
+
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	g.draining.Store(true)
+	stopWatching()
+	watchers.Wait()
+	o.Logger.Info().Msg("draining")
+	drain, cancel := context.WithTimeout(context.Background(), time.Duration(cfg.ShutdownTimeout))
+	defer cancel()
+	if e := front.Shutdown(drain); e != nil {
+		o.Logger.Warn().Msg("calls still under way were cut: the shutdown timeout is over")
+		err = errors.Join(err, front.Close())
+	}
+	err = errors.Join(err, back.Close())
+	g.calls.Wait() // calls that were cut still write their closing records
+	return errors.Join(err, g.Close())
+}
+
+// server is the FHIR listener's: HTTP/2 and HTTP/1.1 over TLS, bounded in what a client
+// can make it hold or wait for.
+func (g *Gateway) server(cfg *configs.Config, noise *stdlog.Logger) *http.Server {
+	longest := time.Duration(0)
+	for _, e := range cfg.EHRs {
+		longest = max(longest, time.Duration(e.Timeouts.Total))
+	}
+	return &http.Server{
+		Handler:           g,
+		MaxHeaderBytes:    int(cfg.Limits.HeaderBytes),
+		ReadHeaderTimeout: time.Duration(cfg.Limits.ReadHeaderTimeout),
+		ReadTimeout:       time.Duration(cfg.Limits.ReadHeaderTimeout), // no interaction here has a body
+		IdleTimeout:       time.Duration(cfg.Limits.IdleTimeout),
+		WriteTimeout:      longest + time.Duration(cfg.Limits.WriteTimeout), // each window moves it
+		ErrorLog:          noise,
+		TLSConfig: &tls.Config{
+			MinVersion: tls.VersionTLS12, // the generation's own minimum decides
+			NextProtos: []string{"h2", "http/1.1"},
+			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+				return g.current.Load().tls, nil
+			},
+		},
+	}
+}
+
+func listeners(o RunOptions, cfg *configs.Config) (front, back net.Listener, err error) {
+	front, back = o.Listener, o.Admin
+	if front == nil {
+		if front, err = net.Listen("tcp", cfg.Listen); err != nil {
+			return nil, nil, fmt.Errorf("listen: %w", err)
+		}
+	}
+	if back == nil {
+		if back, err = net.Listen("tcp", cfg.Admin.Listen); err != nil {
+			return nil, nil, errors.Join(fmt.Errorf("admin.listen: %w", err), front.Close())
+		}
+	}
+	return front, back, nil
+}
+
+// follow reloads on a signal, and when a file changes that the configuration reads.
+func (g *Gateway) follow(ctx context.Context, o RunOptions) {
+	reload := func() { _ = g.reload(o.Load) } // it logs and records the outcome itself
+	var watcher sync.WaitGroup
+	watcher.Go(func() {
+		err := configs.Watch(ctx, configs.WatchOptions{Paths: g.files}, reload)
+		if err != nil && ctx.Err() == nil {
+			g.logger.Error().Err(err).Msg("files are not watched: reload by SIGHUP")
+		}
+	})
+	defer watcher.Wait()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-o.Reload:
+			reload()
+		}
+	}
+}
+
+// files are those of the configuration that serves.
+func (g *Gateway) files() []string { return g.current.Load().files }
+
+func (g *Gateway) reload(load func() (*configs.Config, error)) error {
+	cfg, err := load()
+	if err = g.Reload(cfg, err); err != nil {
+		g.logger.Error().Err(err).Msg("reload refused: the old configuration goes on")
+		return err
+	}
+	g.logger.Info().Str("policy", g.current.Load().policies.Revision()).Msg("reloaded")
+	return nil
+}
+
+// status is what administrators see of the generation that serves.
+func (g *Gateway) status() any {
+	gen := g.current.Load()
+	s := map[string]any{
+		"version": g.version, "policy_revision": gen.policies.Revision(), "datasets": gen.policies.Datasets(),
+		"draining": g.draining.Load(), "access_log": "healthy",
+	}
+	if err := g.log.Err(); err != nil {
+		s["access_log"] = err.Error()
+	}
+	if f := g.reloadFail.Load(); f != nil {
+		s["reload_refused"] = map[string]any{"at": f.at.UTC(), "problem": f.err.Error()}
+	}
+	return s
+}
+
+// noise hands the HTTP server's own complaints, broken handshakes mostly, to the log.
+type noise struct{ logger zerolog.Logger }
+
+func (n noise) Write(p []byte) (int, error) {
+	n.logger.Debug().Str("http", string(p)).Msg("connection")
+	return len(p), nil
+}

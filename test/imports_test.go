@@ -1,0 +1,68 @@
+// Package test holds what is tested of the whole system rather than of one package.
+package test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/halfdoor/halfdoor"
+
+// mayImport is the direction of imports: each package's own imports within the module, and
+// nothing else. ARCHITECTURE.md says why.
+var mayImport = map[string][]string{
+	"":                      {"gateway/cli"},
+	"gateway/cli":           {"configs", "gateway", "gateway/accesslog", "gateway/demo", "gateway/vault", "transforms"},
+	"gateway/demo":          {"certs", "configs", "gateway"},
+	"gateway":               {"certs", "configs", "policies", "transforms", "gateway/accesslog", "gateway/admin", "gateway/auth", "gateway/fhir", "gateway/smart", "gateway/upstream", "gateway/vault"},
+	"gateway/auth":          {"gateway/smart"},
+	"gateway/smart":         {"gateway/fhir"},
+	"policies":              {"transforms"},
+	"gateway/fhir":          {},
+	"gateway/fhir/generate": {"gateway/fhir"},
+	"gateway/upstream":      {},
+	"gateway/vault":         {},
+	"gateway/accesslog":     {},
+	"gateway/admin":         {},
+	"transforms":            {},
+	"certs":                 {},
+	"configs":               {},
+	"test":                  {},
+}
+
+// pure packages reach no network, file system or clock of their own.
+var pure = []string{"gateway/fhir", "gateway/smart", "transforms"}
+
+var impure = []string{"net", "net/http", "os", "os/exec", "syscall", "time", "log", "log/slog"}
+
+func TestImportsRunOneWay(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, module+"/...").CombinedOutput()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, out)
+	}
+	seen := 0
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		pkg := strings.TrimPrefix(strings.TrimPrefix(fields[0], module), "/")
+		allowed, known := mayImport[pkg]
+		if !known {
+			t.Errorf("%s has no place in the direction of imports: give it one here and in ARCHITECTURE.md", pkg)
+			continue
+		}
+		seen++
+		for _, imported := range fields[1:] {
+			if slices.Contains(pure, pkg) && slices.Contains(impure, imported) {
+				t.Errorf("%s is pure and imports %s", pkg, imported)
+			}
+			own, ok := strings.CutPrefix(imported, module+"/")
+			if ok && !slices.Contains(allowed, own) {
+				t.Errorf("%s must not import %s", pkg, own)
+			}
+		}
+	}
+	if seen < len(mayImport)-2 {
+		t.Errorf("only %d packages were seen", seen)
+	}
+}
