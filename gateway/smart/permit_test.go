@@ -99,8 +99,9 @@ func TestPermit(t *testing.T) {
 	if _, err := smart.Permit(nil, read("Patient")); !errors.Is(err, smart.ErrScope) {
 		t.Errorf("no grant: %v", err)
 	}
-	if _, err := smart.Permit(&smart.Grant{Scopes: make([]smart.Scope, 1)}, read("")); !errors.Is(err, smart.ErrScope) {
-		t.Errorf("zero scope: %v", err)
+	unparsed := &smart.Grant{Scopes: []smart.Scope{{Type: "Patient", Read: true}}}
+	if _, err := smart.Permit(unparsed, read("Patient")); !errors.Is(err, smart.ErrScope) {
+		t.Errorf("scope without a level: %v", err)
 	}
 }
 
