@@ -162,6 +162,7 @@ func TestAuthenticateRefuses(t *testing.T) {
 		{"empty parts", []string{"Bearer .."}, auth.CodeHeader + "|" + auth.CodeMalformed},
 		{"padding", []string{"Bearer " + good + "="}, auth.CodeMalformed},
 		{"another base64", []string{"Bearer " + strings.Replace(good, ".", "+.", 1)}, auth.CodeMalformed},
+		{"base64 with bits left over", []string{"Bearer " + forgeSegments(encode(header + " ")[:37]+"B", encode(iss.payload()))}, auth.CodeMalformed},
 		{"header no JSON", []string{"Bearer " + encode("hello") + "." + encode("{}") + ".a"}, auth.CodeMalformed},
 		{"header an array", head(`["RS256"]`), auth.CodeMalformed},
 		{"header cut", head(`{"alg":"RS256"`), auth.CodeMalformed},
@@ -180,6 +181,7 @@ func TestAuthenticateRefuses(t *testing.T) {
 		{"duplicate inside a claim", body(`{` + members + `,"x":{"y":1,"y":2}}`), auth.CodeDuplicate},
 
 		{"none", []string{"Bearer " + encode(`{"alg":"none"}`) + "." + encode(iss.payload()) + "."}, auth.CodeAlgorithm},
+		{"none from an unknown issuer", []string{"Bearer " + encode(`{"alg":"none"}`) + "." + encode(`{"iss":"https://evil.example"}`) + "."}, auth.CodeAlgorithm},
 		{"none with a signature", head(`{"alg":"none","kid":"rsa"}`), auth.CodeAlgorithm},
 		{"None", head(`{"alg":"None","kid":"rsa"}`), auth.CodeAlgorithm},
 		{"no alg", head(`{"kid":"rsa"}`), auth.CodeAlgorithm},

@@ -182,8 +182,10 @@ func sign(t testing.TB, k signingKey, typ string, claims map[string]any) string 
 
 // forge signs any header and payload by the test's RSA key with RS256, whatever the
 // header says, so that only what a test is about is wrong.
-func forge(header, payload string) string {
-	input := encode(header) + "." + encode(payload)
+func forge(header, payload string) string { return forgeSegments(encode(header), encode(payload)) }
+
+func forgeSegments(header, payload string) string {
+	input := header + "." + payload
 	sum := sha256.Sum256([]byte(input))
 	return input + "." + encode(string(must(rsa.SignPKCS1v15(nil, rsaPair(), crypto.SHA256, sum[:]))))
 }

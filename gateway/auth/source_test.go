@@ -83,10 +83,11 @@ func TestIssuerFailsBeforeFirstSuccess(t *testing.T) {
 				t.Errorf("after the back-off: %q, asked again: %v", got, asked() != before)
 			}
 			iss.answer(nil, nil)
+			clock.advance(time.Second)
 			if got := code(t, a, token); got != auth.CodeUnavailable {
 				t.Errorf("the second back-off is longer: %q", got)
 			}
-			clock.advance(2 * time.Second)
+			clock.advance(time.Second)
 			if got := code(t, a, token); got != "" {
 				t.Errorf("repaired: %q", got)
 			}
@@ -112,6 +113,14 @@ func TestIssuerFailsAfterSuccess(t *testing.T) {
 				iss.answer(c.discovery, text(500, "")) // discovery is asked only after a failure
 			}
 			// Last good keys go on, new ones cannot be had.
+			for range 3 {
+				if got := code(t, a, token) + code(t, a, newer); got != auth.CodeUnavailable {
+					t.Fatalf("at once: %q", got)
+				}
+			}
+			if n := iss.fetches.Load() + iss.discoveries.Load(); n > 4 {
+				t.Errorf("asked %d times within the back-off", n)
+			}
 			for range 11 {
 				clock.advance(5 * time.Minute)
 				if got := code(t, a, token); got != "" {
@@ -146,6 +155,43 @@ func TestKeysLeadNowhereElse(t *testing.T) {
 		if len(errs) != 1 || !strings.Contains(errs[0].Error(), "jwks_uri is not an https URL") {
 			t.Errorf("%q: %v", at, errs)
 		}
+	}
+}
+
+// What a failing issuer is asked first is where its keys are now.
+func TestKeysMove(t *testing.T) {
+	iss, clock := newIssuer(t, rsaKey("rsa")), newClock()
+	a := newAuth(t, auth.Options{Issuers: []auth.Issuer{iss.config()}, Now: clock.now})
+	token := "Bearer " + sign(t, rsaKey("rsa"), "", iss.claims())
+	if got := code(t, a, token); got != "" {
+		t.Fatal(got)
+	}
+	moved := newIssuer(t, ecKey("new"))
+	iss.answer(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `{"issuer":%q,"jwks_uri":%q}`, iss.URL, moved.URL+"/jwks")
+	}, text(404, ""))
+	newer := "Bearer " + sign(t, ecKey("new"), "", iss.claims())
+	if got := code(t, a, newer); got != auth.CodeUnavailable {
+		t.Errorf("where the keys were: %q", got)
+	}
+	clock.advance(time.Second)
+	if got := code(t, a, newer); got != "" {
+		t.Errorf("where they are: %q", got)
+	}
+}
+
+// Keys from the future have no age that is known: the clock was set back.
+func TestClockSetBack(t *testing.T) {
+	iss, clock := newIssuer(t, rsaKey("rsa")), newClock()
+	a := newAuth(t, auth.Options{Issuers: []auth.Issuer{iss.config()}, Now: clock.now})
+	token := "Bearer " + sign(t, rsaKey("rsa"), "", iss.claims(claim{"iat": nil}))
+	if got := code(t, a, token); got != "" {
+		t.Fatal(got)
+	}
+	iss.publish()
+	clock.advance(-time.Hour)
+	if got := code(t, a, token); got != auth.CodeKey {
+		t.Errorf("code %q", got)
 	}
 }
 
@@ -333,6 +379,37 @@ func TestFloodOfUnknownKeys(t *testing.T) {
 	}
 	if n := iss.discoveries.Load(); n != 1 {
 		t.Errorf("%d discoveries", n)
+	}
+}
+
+func TestServer(t *testing.T) {
+	iss := newIssuer(t, rsaKey("rsa"))
+	iss.answer(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `{"issuer":%q,"jwks_uri":%q,"token_endpoint":%q,"grant_types_supported":["client_credentials"]}`,
+			iss.URL, iss.URL+"/jwks", iss.URL+"/token")
+	}, nil)
+	o := auth.Options{Issuers: []auth.Issuer{iss.config()}, Now: newClock().now}
+	a := newAuth(t, o)
+	for range 2 {
+		got, err := a.Server(t.Context(), iss.URL)
+		if err != nil || got.Issuer != iss.URL || got.Token != iss.URL+"/token" || len(got.GrantTypes) != 1 || got.Revocation != "" {
+			t.Fatalf("Server = %+v, %v", got, err)
+		}
+	}
+	if n := iss.discoveries.Load(); n != 1 {
+		t.Errorf("%d discoveries", n)
+	}
+	iss.answer(cut, cut)
+	o.Previous = a
+	if got, err := newAuth(t, o).Server(t.Context(), iss.URL); err != nil || got.Token != iss.URL+"/token" {
+		t.Errorf("after a reload: %+v, %v", got, err)
+	}
+	o.Previous = nil
+	for _, url := range []string{iss.URL, "https://unknown.example"} {
+		var e *auth.Error
+		if got, err := newAuth(t, o).Server(t.Context(), url); got != nil || !errors.As(err, &e) || e.Code != auth.CodeUnavailable {
+			t.Errorf("%s: %+v, %v", url, got, err)
+		}
 	}
 }
 
