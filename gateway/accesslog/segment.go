@@ -56,7 +56,7 @@ func listSegments(dir string) (last int, foreign []string, err error) {
 // fillZeros writes zeros from offset to size and makes them durable, a few megabytes at a time so
 // that an append's own sync never has much of them to wait for.
 func fillZeros(f File, offset, size int64) error {
-	zeros := make([]byte, zeroChunk)
+	zeros := make([]byte, max(0, min(zeroChunk, size-offset)))
 	for since := int64(0); offset < size; {
 		n := min(size-offset, zeroChunk)
 		if err := writeAt(f, zeros[:n], offset); err != nil {
@@ -110,7 +110,7 @@ type lines struct {
 	offset int64 // of buf[r] in the segment: where the next line begins
 }
 
-const lineBuffer = 256 << 10
+const lineBuffer = 64 << 10
 
 func newLines(src io.ReaderAt, offset int64) *lines {
 	return &lines{src: src, buf: make([]byte, lineBuffer), offset: offset}
