@@ -3,6 +3,8 @@ package policies
 import (
 	"io/fs"
 	"testing"
+
+	"github.com/open-policy-agent/opa/v1/ast"
 )
 
 func readAll(t testing.TB, tree fs.FS) *source {
@@ -40,3 +42,13 @@ func InputJSON(t testing.TB, in *Input) []byte {
 	t.Helper()
 	return []byte(in.value().String())
 }
+
+// TryData is the data of a tree, if Load has nothing against its files.
+func TryData(tree fs.FS) (map[string]any, bool) {
+	var found problems
+	s := read(tree, &found)
+	return s.data, len(found) == 0
+}
+
+// ParseDecision reads a decision's value and says what is wrong with it, or "".
+func ParseDecision(v ast.Value) (*Decision, string) { return parseDecision(v) }

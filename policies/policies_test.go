@@ -123,6 +123,33 @@ func TestDefaultDeniesLabels(t *testing.T) {
 	}
 }
 
+// A setting that is misspelt closes the door, each of them.
+func TestMisspeltSettingsRefuse(t *testing.T) {
+	for _, setting := range []string{"roles", "desks", "categories", "tickets", "interactions", "hours", "deny_labels"} {
+		t.Run(setting, func(t *testing.T) {
+			tree := copyOf(t, policies.Default())
+			file := tree["halfdoor/data.yaml"]
+			changed := strings.Replace(string(file.Data), "\n"+setting+":", "\nx"+setting+":", 1)
+			if changed == string(file.Data) {
+				t.Fatal("no such setting")
+			}
+			file.Data = []byte(changed)
+			in := call()
+			in.Ticket.ID = ""
+			if setting != "tickets" {
+				in.Ticket.ID = "INC-1042"
+			}
+			d, err := load(t, policies.Options{Bundle: tree}).Decide(context.Background(), in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d.Allow {
+				t.Error("it is allowed")
+			}
+		})
+	}
+}
+
 func TestDefaultDatasets(t *testing.T) {
 	e := load(t, policies.Options{})
 	if got, want := e.Datasets(), []string{"access", "billing", "scheduling"}; !slices.Equal(got, want) {
