@@ -4,14 +4,18 @@ import data.halfdoor
 
 no_ticket := {"id": "", "category": ""}
 
-test_patient_records_need_ticket[type] if {
-	some type in [
-		"Patient", "Appointment", "Encounter", "Coverage", "Task",
-		"Communication", "ServiceRequest",
-	]
-	some role in ["helpdesk-scheduling", "helpdesk-billing"]
-	data.halfdoor.datasets[data.halfdoor.roles[role]].resources[type]
-	ask := with_roles([role], {"ticket": no_ticket, "request": {"type": type}})
+# Every type of every desk that tells of a patient.
+patient_records := {concat(" ", [role, type]): {"role": role, "type": type} |
+	some role, desk in data.halfdoor.roles
+	some type, _ in data.halfdoor.datasets[desk].resources
+	type in {"Patient", "Appointment", "Encounter", "Coverage", "Task", "Communication", "ServiceRequest"}
+}
+
+test_patient_records_are_many if count(patient_records) == 12
+
+test_patient_records_need_ticket[name] if {
+	some name, record in patient_records
+	ask := with_roles([record.role], {"ticket": no_ticket, "request": {"type": record.type}})
 	decision := halfdoor.decision with input as ask
 	refused(decision, "policy-ticket")
 }
