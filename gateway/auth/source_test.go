@@ -129,6 +129,9 @@ func TestIssuerFailsAfterSuccess(t *testing.T) {
 				if got := code(t, a, newer); got != auth.CodeUnavailable {
 					t.Fatalf("a key that could not be asked for: %q", got)
 				}
+				if got := code(t, a, token); got != "" {
+					t.Fatalf("while the issuer is left alone: %q", got)
+				}
 			}
 			checkErrors(t, a, iss, 1)
 			clock.advance(5 * time.Minute)
@@ -342,12 +345,29 @@ func TestRotationDuringFetch(t *testing.T) {
 	}
 	<-asked
 	iss.publish(ecKey("new"))
-	got := make(chan string)
-	go func() { got <- code(t, a, "Bearer "+sign(t, ecKey("new"), "", iss.claims())) }()
+	newer := []string{"Bearer " + sign(t, ecKey("new"), "", iss.claims())}
+	ctx := waited{Context: t.Context(), begun: make(chan struct{}, 8)}
+	got := make(chan error)
+	go func() {
+		_, err := a.Authenticate(ctx, newer)
+		got <- err
+	}()
+	<-ctx.begun
 	close(release)
-	if c := <-got; c != "" {
-		t.Errorf("the new key's token: %q", c)
+	if err := <-got; err != nil {
+		t.Errorf("the new key's token: %v", err)
 	}
+}
+
+// waited tells when somebody begins to wait under it.
+type waited struct {
+	context.Context
+	begun chan struct{}
+}
+
+func (w waited) Done() <-chan struct{} {
+	w.begun <- struct{}{}
+	return w.Context.Done()
 }
 
 func TestFloodOfUnknownKeys(t *testing.T) {
