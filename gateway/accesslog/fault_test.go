@@ -271,6 +271,23 @@ func (p *powerFS) SyncDir(dir string) error {
 	return nil
 }
 
+// load takes a folder as durable.
+func (p *powerFS) load(t *testing.T, dir string) {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.names = map[string]*inode{}
+	for _, f := range files {
+		b, err := os.ReadFile(filepath.Join(dir, f.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.names[f.Name()] = &inode{b}
+	}
+	p.persistNames()
+}
+
 // reboot writes what survived into a folder.
 func (p *powerFS) reboot(t *testing.T, dir string) {
 	p.mu.Lock()
@@ -329,7 +346,7 @@ func (f *powerFile) Sync() error {
 	return nil
 }
 
-// The power is cut at every call, twice: once while the log is made, once while it goes on.
+// The power is cut at every call of a log's life.
 func TestPowerCutAnywhere(t *testing.T) {
 	for _, eager := range []bool{false, true} {
 		name := map[bool]string{false: "names forgotten", true: "names kept, content forgotten"}[eager]
@@ -351,5 +368,47 @@ func TestPowerCutAnywhere(t *testing.T) {
 				check(t, s, acked)
 			}
 		})
+	}
+}
+
+// The power is cut again while a start recovers from a crash: nothing is lost, and the record of the
+// recovery is there in the end.
+func TestPowerCutDuringRecovery(t *testing.T) {
+	base, segment, _ := crashed(t, 3, 3)
+	base.segment = 700 // so that the recovery record needs a new one
+	base.put(t, "000001.jsonl", append(segment[:len(segment)-20], make([]byte, 500)...))
+	for _, eager := range []bool{false, true} {
+		for n := 0; ; n++ {
+			s := base.copyTo(t, filepath.Join(t.TempDir(), "crashed"))
+			p := &powerFS{left: n, eager: eager}
+			p.load(t, s.dir)
+			s.fs = p
+			acked := map[int64]string{0: "c0", 1: "c1", 2: "c2", 3: "c3", 4: "c4"}
+			l, err := s.try()
+			if err == nil {
+				if seq, e := l.Append(small(7)); e == nil {
+					acked[seq] = "c7"
+				}
+				err = l.Close()
+			}
+			s.dir = filepath.Join(t.TempDir(), "rebooted")
+			p.reboot(t, s.dir)
+			check(t, s, acked)
+			detail := ""
+			for _, r := range s.records(t) {
+				if r.Kind == accesslog.KindRecovery {
+					detail += r.Detail + "\n"
+				}
+			}
+			if !strings.Contains(detail, "2 complete records from seq 3") || !strings.Contains(detail, "of incomplete records were cut") {
+				t.Fatalf("cut at call %d: recovery says %q", n, detail)
+			}
+			if err == nil {
+				if n < 20 {
+					t.Errorf("only %d calls", n)
+				}
+				break
+			}
+		}
 	}
 }

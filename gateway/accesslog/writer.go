@@ -125,7 +125,8 @@ func (l *Log) commit(group []*entry) error {
 	for _, e := range group {
 		need += int64(len(e.line) + maxSealed + 1)
 	}
-	if l.offset > 0 && l.offset+need > l.segment {
+	// A torn end is covered in place: a new segment would cut it off before it is recorded.
+	if l.offset > 0 && l.offset+need > l.segment && l.torn == 0 {
 		if err := l.rotate(); err != nil {
 			return fmt.Errorf("begin a new segment: %w", err)
 		}
