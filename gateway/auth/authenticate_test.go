@@ -6,13 +6,11 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/halfdoor/halfdoor/gateway/auth"
-	"github.com/halfdoor/halfdoor/gateway/smart"
 )
 
 func newAuth(t testing.TB, o auth.Options) *auth.Authenticator {
@@ -273,109 +271,5 @@ func TestAuthenticateRefuses(t *testing.T) {
 	}
 	if n := iss.fetches.Load(); n != 2 {
 		t.Errorf("the keys were fetched %d times", n)
-	}
-}
-
-func TestCaller(t *testing.T) {
-	iss := newIssuer(t, rsaKey("rsa"))
-	cfg := iss.config()
-	cfg.Claims = auth.Claims{Roles: `realm_access.roles`, Ticket: `https://desk\.example/ticket.id`}
-	a := newAuth(t, auth.Options{Issuers: []auth.Issuer{cfg}, Now: newClock().now})
-	for _, c := range []struct {
-		name   string
-		claims claim
-		want   func(*auth.Caller)
-	}{
-		{"plain", nil, func(*auth.Caller) {}},
-		{"launch context", claim{"patient": "p1", "encounter": "e1", "fhirUser": "Practitioner/7"}, func(c *auth.Caller) {
-			c.Grant.Patient, c.Grant.Encounter, c.Grant.FHIRUser = "p1", "e1", "Practitioner/7"
-		}},
-		{"scope as an array", claim{"scope": []string{"user/Slot.s", "user/Patient.r"}}, func(c *auth.Caller) {
-			c.Grant.Scopes = smart.ParseScopes("user/Slot.s user/Patient.r")
-		}},
-		{"scp as a string", claim{"scope": nil, "scp": "user/Slot.s user/Patient.r"}, func(c *auth.Caller) {
-			c.Grant.Scopes = smart.ParseScopes("user/Slot.s user/Patient.r")
-		}},
-		{"scp as an array", claim{"scope": nil, "scp": []string{"user/Slot.s"}}, func(c *auth.Caller) {
-			c.Grant.Scopes = smart.ParseScopes("user/Slot.s")
-		}},
-		{"scope, not scp", claim{"scope": "", "scp": "user/*.rs"}, func(c *auth.Caller) { c.Grant.Scopes = nil }},
-		{"no scopes", claim{"scope": nil}, func(c *auth.Caller) { c.Grant.Scopes = nil }},
-		{"client_id before azp", claim{"azp": "other"}, func(*auth.Caller) {}},
-		{"roles", claim{"realm_access": claim{"roles": []string{"a", "b"}}, "roles": "c"}, func(c *auth.Caller) { c.Roles = []string{"a", "b"} }},
-		{"one role", claim{"realm_access": claim{"roles": "a"}}, func(c *auth.Caller) { c.Roles = []string{"a"} }},
-		{"roles null", claim{"realm_access": claim{"roles": nil}}, func(*auth.Caller) {}},
-		{"ticket", claim{"https://desk.example/ticket": claim{"id": "T-1"}, "ticket_category": "access", "purpose_of_use": "HOPERAT"}, func(c *auth.Caller) {
-			c.TicketID, c.TicketCategory, c.Purpose = "T-1", "access", "HOPERAT"
-		}},
-		{"ticket by number", claim{"https://desk.example/ticket": claim{"id": 17}}, func(c *auth.Caller) { c.TicketID = "17" }},
-		{"no jti", claim{"jti": nil}, func(c *auth.Caller) { c.TokenID = "" }},
-		{"time with fractions", claim{"exp": float64(start.Add(time.Minute).Unix()) + 0.9}, func(c *auth.Caller) {
-			c.Expires = time.Unix(start.Add(time.Minute).Unix(), 0)
-		}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			want := &auth.Caller{
-				Subject: "agent-7", Issuer: iss.URL, ClientID: "desk", TokenID: "t1",
-				Grant:   smart.Grant{Scopes: smart.ParseScopes("user/Patient.rs")},
-				Expires: time.Unix(start.Add(time.Hour).Unix(), 0),
-			}
-			c.want(want)
-			got, err := a.Authenticate(t.Context(), []string{"Bearer " + sign(t, rsaKey("rsa"), "", iss.claims(c.claims))})
-			if err != nil || !reflect.DeepEqual(got, want) {
-				t.Errorf("got  %+v, %v\nwant %+v", got, err, want)
-			}
-		})
-	}
-}
-
-func TestChallenge(t *testing.T) {
-	for code, want := range map[string]string{
-		auth.CodeMissing: "", auth.CodeUnavailable: "", auth.CodeHeader: "invalid_request",
-		auth.CodeExpired: "invalid_token", auth.CodeMalformed: "invalid_token", auth.CodeTooLong: "invalid_token",
-	} {
-		if got := (&auth.Error{Code: code}).Challenge(); got != want {
-			t.Errorf("%s: %q, want %q", code, got, want)
-		}
-	}
-}
-
-func TestNewRefuses(t *testing.T) {
-	good := auth.Issuer{URL: "https://a.example", Audiences: []string{audience}}
-	with := func(change func(*auth.Issuer)) auth.Options {
-		i := good
-		change(&i)
-		return auth.Options{Issuers: []auth.Issuer{i}}
-	}
-	for _, c := range []struct {
-		name string
-		o    auth.Options
-		want string
-	}{
-		{"no issuers", auth.Options{}, "no issuers"},
-		{"twice", auth.Options{Issuers: []auth.Issuer{good, good}}, "named twice"},
-		{"http", with(func(i *auth.Issuer) { i.URL = "http://a.example" }), "https URL"},
-		{"relative", with(func(i *auth.Issuer) { i.URL = "a.example" }), "https URL"},
-		{"query", with(func(i *auth.Issuer) { i.URL += "?a=b" }), "https URL"},
-		{"fragment", with(func(i *auth.Issuer) { i.URL += "#" }), "https URL"},
-		{"password", with(func(i *auth.Issuer) { i.URL = "https://a:b@a.example" }), "https URL"},
-		{"no audience", with(func(i *auth.Issuer) { i.Audiences = nil }), "audience"},
-		{"empty audience", with(func(i *auth.Issuer) { i.Audiences = []string{""} }), "audience"},
-		{"none", with(func(i *auth.Issuer) { i.Algorithms = []string{"RS256", "none"} }), `"none" is not`},
-		{"HS256", with(func(i *auth.Issuer) { i.Algorithms = []string{"HS256"} }), `"HS256" is not`},
-		{"skew", with(func(i *auth.Issuer) { i.ClockSkew = time.Hour }), "clock skew"},
-		{"negative skew", with(func(i *auth.Issuer) { i.ClockSkew = -1 }), "clock skew"},
-		{"ages", auth.Options{Issuers: []auth.Issuer{good}, KeysFresh: time.Hour, KeysMaxAge: time.Minute}, "out of use"},
-		{"negative", auth.Options{Issuers: []auth.Issuer{good}, Timeout: -1}, "negative"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			if a, err := auth.New(c.o); err == nil || a != nil || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("New = %v, %v, want an error with %q", a, err, c.want)
-			}
-		})
-	}
-	o := auth.Options{Issuers: []auth.Issuer{{URL: "x", Algorithms: []string{"none"}}, {URL: "y"}}}
-	if _, err := auth.New(o); strings.Count(err.Error(), "\n") != 4 {
-		t.Errorf("not every problem is told: %v", err)
 	}
 }
