@@ -1,17 +1,223 @@
 package transforms
 
 import (
+	"bytes"
 	"errors"
 	"io"
+	"math/rand/v2"
+	"strconv"
 )
 
-type filter struct{}
+// A stream, from its first byte to its last.
+//
+//	source    the window on the input (source.go), scanned by skip (scan.go) and text (text.go)
+//	members   follows the plan (resource.go); kept, below a kept element (kept.go)
+//	reference rewrites what names a resource (reference.go)
+//	bundle    entries, links (bundle.go)
+//	out       what is to be released, held back from hold on (window.go)
+//
+// Invariants:
+//   - Each function of a value begins with r at the value's first byte, and ends with r behind it.
+//     It appends to out either the whole value, and returns true, or returns false, and its caller
+//     cuts out to where it was, with the name and the comma before it.
+//   - While hold is set, out only grows, or is cut to what it was before: nothing is released.
+//   - A resource is held until its end, since its id, a label or a reference that decides whether
+//     it leaves, and whom it names, may come last.
+//   - depth counts the containers open around r; steps say where in them r is.
+type filter struct {
+	source
+	plan *Plan
+	opt  Options
+	dst  Sink
 
-func newFilter(*Plan) *filter { return &filter{} }
+	out     []byte
+	hold    int
+	depth   int
+	steps   [MaxDepth + 2]step
+	keys    keys
+	bases   [MaxDepth]int32 // of skip
+	seed    uint64
+	nameAt  int      // where the name last scanned begins in buf
+	scratch []byte   // a text unescaped
+	kind    []byte   // the resourceType last found by typeOf
+	kinds   []string // types met that are not in the plan
+	key     []byte   // of a subject
+	gateway []byte   // Options.Base as in a JSON string, without quotes
+	res     resource
 
-func validate([]byte) error { return nil }
+	subjects subjects
+	tally    tally
+}
 
-// Filter streams src through the plan to dst.
+// step is where a container is at: at a member or an element.
+type step struct {
+	name  string
+	index int // of the element; -1 with a name
+}
+
+var (
+	errBadRead = errors.New("reader returned an impossible count")
+	errNoToken = errors.New("no tokenizer")
+)
+
+func newFilter(p *Plan) *filter {
+	return &filter{plan: p, tally: newTally(len(p.nodes))}
+}
+
+// Filter streams src through the plan to dst. It returns what was done so far also with an error,
+// which is an [*Error]. Before the first Release, an error means that nothing has left.
 func (p *Plan) Filter(dst Sink, src io.Reader, o Options) (Report, error) {
-	return Report{}, &Error{Kind: ErrSyntax, err: errors.ErrUnsupported}
+	f := p.pool.Get().(*filter)
+	f.reset(dst, src, o)
+	err := f.run()
+	report := f.report()
+	f.forget()
+	p.pool.Put(f)
+	return report, err
+}
+
+func (f *filter) reset(dst Sink, src io.Reader, o Options) {
+	if o.Window <= 0 {
+		o.Window = DefaultWindow
+	}
+	if o.Lookahead <= 0 {
+		o.Lookahead = DefaultLookahead
+	}
+	f.dst, f.opt, f.seed = dst, o, rand.Uint64()
+	f.hold, f.depth = -1, 0
+	quoted := appendQuoted(nil, o.Base)
+	f.gateway = quoted[1 : len(quoted)-1]
+	f.open(src)
+}
+
+// forget drops what the stream held: references, and buffers that it made grow. What was in the
+// buffers that stay is overwritten by the next stream, not read.
+func (f *filter) forget() {
+	f.dst, f.src, f.err, f.opt = nil, nil, nil, Options{}
+	if len(f.buf) != bufferBytes+pad {
+		f.buf = nil
+	}
+	if cap(f.out) > 4*bufferBytes {
+		f.out = nil
+	}
+	if cap(f.keys) > 4<<10 {
+		f.keys = nil
+	}
+	if cap(f.scratch) > 4<<10 {
+		f.scratch = nil
+	}
+	clear(f.steps[:])
+	clear(f.kinds)
+	f.out, f.keys, f.kinds, f.gateway = f.out[:0], f.keys[:0], f.kinds[:0], nil
+	f.res = resource{id: f.res.id[:0]}
+	f.subjects.reset()
+	f.tally.reset()
+}
+
+func (f *filter) run() error {
+	c, err := f.peek()
+	if err != nil {
+		return f.need(err)
+	}
+	if c != '{' {
+		return f.fail(ErrSyntax)
+	}
+	found, err := f.typeOf(true)
+	switch {
+	case err != nil:
+		return err
+	case !found || string(f.kind) == "Bundle":
+		err = f.bundle()
+	default:
+		err = f.single()
+	}
+	if err != nil {
+		return err
+	}
+	if err := f.end(); err != nil {
+		return err
+	}
+	return f.release(true)
+}
+
+// single filters a root that is a resource.
+func (f *filter) single() error {
+	if f.opt.Root != "" && string(f.kind) != f.opt.Root {
+		return f.fail(ErrUnexpectedRoot)
+	}
+	r := f.row()
+	if r == nil {
+		return f.fail(ErrNoRow)
+	}
+	f.hold = 0
+	if err := f.resource(r); err != nil {
+		return err
+	}
+	if f.opt.RootID != "" && string(f.res.id) != f.opt.RootID {
+		return f.fail(ErrUnexpectedRoot)
+	}
+	switch f.verdict(r) {
+	case causeLabel:
+		return f.fail(ErrLabel)
+	case causeCompartment:
+		return f.fail(ErrCompartment)
+	}
+	f.hold = -1
+	return f.commit(r)
+}
+
+// row returns the row of the type that typeOf found, or nil.
+func (f *filter) row() *row {
+	if string(f.kind) == "OperationOutcome" {
+		return f.plan.outcome
+	}
+	return f.plan.rows[string(f.kind)]
+}
+
+func (f *filter) fail(kind error) error { return f.failBy(kind, nil) }
+
+func (f *filter) failBy(kind, cause error) error {
+	return &Error{Kind: kind, Offset: f.base + int64(f.r), Pointer: f.pointer(), err: cause}
+}
+
+func (f *filter) pointer() string {
+	var b []byte
+	for _, s := range f.steps[1:max(1, min(f.depth, MaxDepth)+1)] {
+		switch {
+		case s.name != "":
+			b = append(append(b, '/'), s.name...)
+		case s.index >= 0:
+			b = strconv.AppendInt(append(b, '/'), int64(s.index), 10)
+		}
+	}
+	return string(b)
+}
+
+// validate reports whether doc is one JSON object by the rules of the package.
+func validate(doc []byte) error {
+	f := newFilter(&Plan{nodes: []*node{nil}})
+	f.reset(nil, bytes.NewReader(doc), Options{})
+	c, err := f.peek()
+	if err != nil {
+		return f.need(err)
+	}
+	if c != '{' {
+		return f.fail(ErrSyntax)
+	}
+	if err := f.skip(false); err != nil {
+		return err
+	}
+	return f.end()
+}
+
+// end insists on the end of the input.
+func (f *filter) end() error {
+	switch _, err := f.peek(); {
+	case err == io.EOF:
+		return nil
+	case err == nil, errors.Is(err, ErrSyntax):
+		return f.fail(ErrTrailing)
+	default:
+		return err
+	}
 }

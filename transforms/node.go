@@ -11,11 +11,12 @@ type node struct {
 	name   string
 	path   string // "Patient.identifier.value"
 	member []byte // `"name":`
+	kind   string // what the tokenizer calls it
 	index  int32  // of its counters; 0 is nobody's
 	method Method // of the row; Remove where there is none here
 	role   role
 	hidden bool  // neither it nor anything below it leaves; it is looked at only
-	part   bool  // a Reference here puts the resource into a patient's compartment
+	part   bool  // a Reference here puts the resource into a patient's compartment; with refRole: its reference does
 	allow  names // what keeping here does not leave out
 	kids   []*node
 

@@ -81,4 +81,6 @@ type Options struct {
 	// back; Lookahead bounds what may be held back: one resource as it leaves, and what comes
 	// before its resourceType. In bytes; zero is the default.
 	Window, Lookahead int
+
+	buffer int // bytes of input read at once, for tests; zero is the default
 }

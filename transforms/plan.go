@@ -117,8 +117,11 @@ func below(n *node, path string) Method {
 }
 
 // leftOut returns the set of a name that keeping leaves out, or none.
-func leftOut(name string) names {
-	switch name {
+func leftOut[S ~string | ~[]byte](name S) names {
+	if len(name) > len("modifierExtension") {
+		return 0
+	}
+	switch string(name) {
 	case "extension":
 		return extensionName
 	case "modifierExtension":
@@ -155,7 +158,7 @@ func (p *Plan) compile(r *row, rules map[string]Rule, parts []string) *row {
 		}
 		n.part = true
 		// Where nothing of the Reference is kept, it is looked at all the same.
-		n.grow("reference", true)
+		n.grow("reference", true).part = true
 	}
 	r.root.grow("resourceType", true).role = typeRole
 	r.root.grow("id", true).role = idRole
@@ -172,7 +175,10 @@ func (p *Plan) compile(r *row, rules map[string]Rule, parts []string) *row {
 	r.first = int32(len(p.nodes))
 	r.root.walk(func(n *node) {
 		n.member = []byte(`"` + n.name + `":`)
-		if !n.hidden {
+		if n.kind = n.path; n.role == idRole {
+			n.kind = r.kind
+		}
+		if !n.hidden || n.role == metaRole {
 			n.index = int32(len(p.nodes))
 			p.nodes = append(p.nodes, n)
 		}

@@ -1,0 +1,85 @@
+package transforms
+
+// labels looks whether the value at r, of meta.security, has a denied label, and leaves it there.
+func (f *filter) labels() error {
+	if len(f.opt.DenyLabels) == 0 {
+		return nil
+	}
+	f.pin = f.r
+	if err := f.labelled(); err != nil {
+		return err
+	}
+	if f.r-f.pin > f.opt.Lookahead {
+		return f.fail(ErrLookahead)
+	}
+	f.r, f.pin = f.pin, -1
+	return nil
+}
+
+func (f *filter) labelled() error {
+	switch f.buf[f.r] {
+	case '[':
+		cur, err := f.enter()
+		if err != nil {
+			return err
+		}
+		for {
+			c, err := f.element(&cur)
+			if err != nil || c == 0 {
+				return err
+			}
+			if err := f.labelled(); err != nil {
+				return err
+			}
+		}
+	case '{':
+		return f.coding()
+	}
+	return f.skip(true)
+}
+
+// coding compares the coding at r with the denied ones.
+func (f *filter) coding() error {
+	cur, err := f.enter()
+	if err != nil {
+		return err
+	}
+	var coding Label
+	for {
+		more, err := f.member(&cur)
+		if err != nil {
+			return err
+		}
+		if !more {
+			break
+		}
+		var into *string
+		switch string(cur.name()) {
+		case "system":
+			into = &coding.System
+		case "code":
+			into = &coding.Code
+		}
+		c, err := f.colon()
+		if err != nil {
+			return err
+		}
+		if into == nil || c != '"' {
+			if err := f.skip(true); err != nil {
+				return err
+			}
+			continue
+		}
+		text, err := f.text()
+		if err != nil {
+			return err
+		}
+		*into = string(text)
+	}
+	for _, denied := range f.opt.DenyLabels {
+		if coding == denied {
+			f.res.denied = true
+		}
+	}
+	return nil
+}

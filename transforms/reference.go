@@ -1,0 +1,196 @@
+package transforms
+
+// literal is a reference to a resource of the EHR (references.html#literal).
+type literal struct {
+	absolute bool
+	kind, id []byte
+	version  []byte // with "/_history/" before it, or empty
+}
+
+// literal takes a reference apart: Type/id, Type/id/_history/version, or these below one of the
+// EHR's base URLs. Anything else names nothing that the gateway could answer for.
+func (f *filter) literal(s []byte) (literal, bool) {
+	for _, base := range f.opt.EHR {
+		if len(s) > len(base) && s[len(base)] == '/' && string(s[:len(base)]) == base {
+			if l, ok := parseLiteral(s[len(base)+1:]); ok {
+				l.absolute = true
+				return l, true
+			}
+		}
+	}
+	return parseLiteral(s)
+}
+
+func parseLiteral(s []byte) (l literal, ok bool) {
+	const history = "/_history/"
+	i := 0
+	for i < len(s) && s[i]|0x20 >= 'a' && s[i]|0x20 <= 'z' {
+		i++
+	}
+	if i == 0 || i == len(s) || s[0] > 'Z' || s[i] != '/' {
+		return literal{}, false
+	}
+	l.kind, s = s[:i], s[i+1:]
+	n := idLength(s)
+	if n == 0 {
+		return literal{}, false
+	}
+	l.id, l.version = s[:n], s[n:]
+	if len(l.version) == 0 {
+		return l, true
+	}
+	if len(l.version) <= len(history) || string(l.version[:len(history)]) != history {
+		return literal{}, false
+	}
+	version := l.version[len(history):]
+	return l, idLength(version) == len(version)
+}
+
+// idLength returns how many bytes of s are an id (datatypes.html#id); 0 where they are too many.
+func idLength(s []byte) int {
+	n := 0
+	for n < len(s) {
+		c := s[n]
+		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '-' && c != '.' {
+			break
+		}
+		if n++; n > 64 {
+			return 0
+		}
+	}
+	return n
+}
+
+// refers notes whom a reference names. A part decides on the patient's compartment.
+func (f *filter) refers(l literal, part bool) error {
+	if string(l.kind) != "Patient" {
+		return nil
+	}
+	if part && string(l.id) == f.opt.Patient {
+		f.res.inside = true
+	}
+	return f.subject("Patient", l.id)
+}
+
+// look notes whom the reference at r names, where it is a part, and leaves it there.
+func (f *filter) look(n *node) error {
+	if !n.part {
+		return nil
+	}
+	text, err := f.peekText()
+	if err != nil {
+		return err
+	}
+	if l, ok := f.literal(text); ok {
+		return f.refers(l, true)
+	}
+	return nil
+}
+
+// reference writes the reference at r, a string, as it leaves: with its id in a token, and the
+// gateway's base for the EHR's. It does not leave when it names nothing of the EHR. The token
+// counts for the row.
+func (f *filter) reference(row *node, part bool) (bool, error) {
+	text, err := f.text()
+	if err != nil {
+		return false, err
+	}
+	l, ok := f.literal(text)
+	if !ok {
+		return false, nil
+	}
+	if err := f.refers(l, part); err != nil {
+		return false, err
+	}
+	f.tally.tokenized[row.index]++
+	return true, f.address(l)
+}
+
+// address appends where the client finds what a reference names.
+func (f *filter) address(l literal) error {
+	f.out = append(f.out, '"')
+	if l.absolute {
+		f.out = append(append(f.out, f.gateway...), '/')
+	}
+	f.out = append(append(f.out, l.kind...), '/')
+	if err := f.appendToken(f.typeName(l.kind), l.id); err != nil {
+		return err
+	}
+	f.out = append(append(f.out, l.version...), '"')
+	return nil
+}
+
+// typeName returns a type's name as a string without making a new one each time.
+func (f *filter) typeName(kind []byte) string {
+	if r := f.plan.rows[string(kind)]; r != nil {
+		return r.kind
+	}
+	for _, s := range f.kinds {
+		if s == string(kind) {
+			return s
+		}
+	}
+	s := string(kind)
+	if len(f.kinds) < 64 && len(s) <= 64 {
+		f.kinds = append(f.kinds, s)
+	}
+	return s
+}
+
+// referenceObject writes a Reference: its reference, and its type. Without the one, the other
+// does not leave.
+func (f *filter) referenceObject(n *node, c byte) (bool, error) {
+	if c != '{' {
+		return false, f.skip(false)
+	}
+	cur, err := f.enter()
+	if err != nil {
+		return false, err
+	}
+	f.out = append(f.out, '{')
+	written, refers := 0, false
+	for {
+		more, err := f.member(&cur)
+		if err != nil {
+			return false, err
+		}
+		if !more {
+			f.out = append(f.out, '}')
+			return refers, nil
+		}
+		kid, under := cur.find(n)
+		name := cur.name()
+		isReference, isType := string(name) == "reference", string(name) == "type"
+		f.steps[f.depth].name = "?"
+		c, err := f.colon()
+		if err != nil {
+			return false, err
+		}
+		at := len(f.out)
+		if written > 0 {
+			f.out = append(f.out, ',')
+		}
+		leaves := false
+		switch {
+		case isReference && c == '"':
+			f.out = append(f.out, `"reference":`...)
+			leaves, err = f.reference(n, n.part)
+			refers = leaves
+		case kid != nil && !under:
+			_, err = f.value(kid, c) // which only looks at it
+		case isType && c == '"':
+			f.out = append(f.out, `"type":`...)
+			leaves, err = f.scalar(c)
+		default:
+			err = f.skip(false)
+		}
+		if err != nil {
+			return false, err
+		}
+		if leaves {
+			written++
+		} else {
+			f.out = f.out[:at]
+		}
+	}
+}

@@ -1,0 +1,289 @@
+package transforms
+
+// resource is what is known of the resource being filtered.
+type resource struct {
+	row        *row
+	id         []byte
+	identified bool // it has an id
+	tagged     bool // its meta has been written
+	denied     bool // it has a denied label
+	inside     bool // it refers to the patient whose compartment alone leaves
+}
+
+// resource filters the object at r by its type's row, down to the object that it is.
+func (f *filter) resource(r *row) error {
+	f.res = resource{row: r, id: f.res.id[:0]}
+	f.out = append(f.out, '{')
+	n, err := f.members(r.root)
+	if err != nil {
+		return err
+	}
+	if r.tagged && !f.res.tagged {
+		if n > 0 {
+			f.out = append(f.out, ',')
+		}
+		f.out = append(append(f.out, `"meta":`...), tagAlone...)
+	}
+	f.out = append(f.out, '}')
+	return f.held()
+}
+
+// verdict says why the resource just filtered must not leave, if so.
+func (f *filter) verdict(r *row) cause {
+	switch {
+	case f.res.denied:
+		return causeLabel
+	case f.opt.Patient == "":
+		return 0
+	case r.kind == "Patient" && (!f.res.identified || string(f.res.id) != f.opt.Patient):
+		return causeCompartment
+	case r.kind != "Patient" && r.member && !f.res.inside:
+		return causeCompartment
+	}
+	return 0
+}
+
+// members filters the members of the object at r, and returns how many leave.
+func (f *filter) members(n *node) (int, error) {
+	cur, err := f.enter()
+	if err != nil {
+		return 0, err
+	}
+	written := 0
+	counter := &f.tally.removed[n.index]
+	if n.leaf() {
+		counter = &f.tally.removed[0]
+	}
+	for {
+		more, err := f.member(&cur)
+		if err != nil || !more {
+			return written, err
+		}
+		kid, under := cur.find(n)
+		at := len(f.out)
+		if kid != nil {
+			f.steps[f.depth].name = kid.name
+			if written > 0 {
+				f.out = append(f.out, ',')
+			}
+			if under {
+				f.out = append(append(f.out, `"_`...), kid.member[1:]...)
+			} else {
+				f.out = append(f.out, kid.member...)
+			}
+		} else {
+			f.steps[f.depth].name = "?"
+		}
+		c, err := f.colon()
+		if err != nil {
+			return 0, err
+		}
+		leaves := false
+		switch {
+		case kid == nil:
+			err = f.skip(false)
+		case under:
+			leaves, err = f.sibling(kid, c)
+		default:
+			leaves, err = f.value(kid, c)
+		}
+		if err != nil {
+			return 0, err
+		}
+		if !leaves {
+			f.out = f.out[:at]
+			*counter++
+			continue
+		}
+		written++
+		if err := f.held(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// sibling filters the value of a node's member with the underscore: ids and extensions of the
+// value itself, which leave with it only where it is kept.
+func (f *filter) sibling(n *node, c byte) (bool, error) {
+	if n.method == Keep {
+		return f.kept(inside{row: n, allow: n.allow}, n, c, true)
+	}
+	return false, f.skip(false)
+}
+
+// value filters the value at r, of which c is the first byte, by its node.
+func (f *filter) value(n *node, c byte) (bool, error) {
+	switch n.role {
+	case typeRole:
+		return f.scalar(c)
+	case idRole:
+		if c == '"' {
+			id, err := f.peekText()
+			if err != nil {
+				return false, err
+			}
+			f.res.id, f.res.identified = append(f.res.id[:0], id...), true
+		}
+	case metaRole:
+		return f.meta(n, c)
+	case labelRole:
+		if err := f.labels(); err != nil {
+			return false, err
+		}
+	case refRole:
+		if c == '"' {
+			if err := f.look(n); err != nil {
+				return false, err
+			}
+			if n.method == Keep {
+				return f.reference(n, false)
+			}
+		}
+	}
+	return f.byMethod(n, c)
+}
+
+// byMethod filters the value at r by the node's row, or by the rows below it.
+func (f *filter) byMethod(n *node, c byte) (bool, error) {
+	switch n.method {
+	case Keep:
+		return f.kept(inside{row: n, allow: n.allow, look: true}, n, c, false)
+	case Reference:
+		if c == '[' {
+			return f.elements(n, (*filter).referenceObject)
+		}
+		return f.referenceObject(n, c)
+	case Remove:
+		if c == '[' && n.kids != nil {
+			return f.elements(n, (*filter).object)
+		}
+		return f.object(n, c)
+	}
+	if c == '[' {
+		return f.elements(n, (*filter).reduced)
+	}
+	return f.reduced(n, c)
+}
+
+// elements filters each element of the array at r; an array of which none leaves does not.
+func (f *filter) elements(n *node, each func(*filter, *node, byte) (bool, error)) (bool, error) {
+	cur, err := f.enter()
+	if err != nil {
+		return false, err
+	}
+	f.out = append(f.out, '[')
+	written := 0
+	for {
+		c, err := f.element(&cur)
+		if err != nil {
+			return false, err
+		}
+		if c == 0 {
+			f.out = append(f.out, ']')
+			return written > 0, nil
+		}
+		at := len(f.out)
+		if written > 0 {
+			f.out = append(f.out, ',')
+		}
+		leaves, err := each(f, n, c)
+		if err != nil {
+			return false, err
+		}
+		if !leaves {
+			f.out = f.out[:at]
+			continue
+		}
+		written++
+	}
+}
+
+// object filters an object by the rows below the node; any other value does not leave, nor does
+// an object that ends empty.
+func (f *filter) object(n *node, c byte) (bool, error) {
+	if c != '{' || n.kids == nil {
+		return false, f.skip(false)
+	}
+	f.out = append(f.out, '{')
+	written, err := f.members(n)
+	f.out = append(f.out, '}')
+	return written > 0, err
+}
+
+// reduced filters a string by the methods that leave less of it; any other value does not leave.
+func (f *filter) reduced(n *node, c byte) (bool, error) {
+	if c != '"' {
+		return f.object(n, c) // which only looks at it
+	}
+	if n.method == Mask {
+		f.out = append(f.out, `"***"`...)
+		return true, f.skip(false)
+	}
+	text, err := f.text()
+	if err != nil {
+		return false, err
+	}
+	if n.method == Token {
+		return true, f.token(n, text)
+	}
+	if !isYear(text) {
+		return false, nil
+	}
+	f.out = append(append(append(f.out, '"'), text[:4]...), '"')
+	return true, nil
+}
+
+// isYear reports whether a text is a year, or begins with one like a date.
+func isYear(text []byte) bool {
+	if len(text) < 4 || len(text) > 4 && text[4] != '-' {
+		return false
+	}
+	for _, c := range text[:4] {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// token appends a value's token as a string.
+func (f *filter) token(n *node, value []byte) error {
+	f.out = append(f.out, '"')
+	if err := f.appendToken(n.kind, value); err != nil {
+		return err
+	}
+	f.out = append(f.out, '"')
+	f.tally.tokenized[n.index]++
+	return nil
+}
+
+func (f *filter) appendToken(kind string, value []byte) error {
+	if f.opt.Tokens == nil {
+		return f.failBy(ErrToken, errNoToken)
+	}
+	out, err := f.opt.Tokens.AppendToken(f.out, kind, value)
+	if err != nil {
+		return f.failBy(ErrToken, err)
+	}
+	f.out = out
+	return nil
+}
+
+// scalar copies the value at r, which is no object or array, as it is.
+func (f *filter) scalar(c byte) (bool, error) {
+	if c == '"' {
+		e, all := span(f.buf, f.r+1)
+		if f.buf[e] == '"' && (all&tops == 0 || validUTF8(f.buf[f.r+1:e])) {
+			f.out = append(f.out, f.buf[f.r:e+1]...)
+			f.r = e + 1
+			return true, nil
+		}
+	}
+	f.mark = f.r
+	if err := f.skip(false); err != nil {
+		return false, err
+	}
+	f.out = append(f.out, f.buf[f.mark:f.r]...)
+	f.mark = -1
+	return true, nil
+}

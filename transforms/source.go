@@ -1,0 +1,178 @@
+package transforms
+
+import (
+	"encoding/binary"
+	"io"
+	"math/bits"
+)
+
+// The window on the input, and how it moves.
+//
+//	buf  |....pin....mark....r..........w|00000000|
+//	     base                             pad
+//
+// Invariants:
+//   - buf[w:w+pad] is zero. No JSON has a zero byte, so the scanners run without asking for the
+//     end; who meets a zero asks more, and a zero before w is a syntax error.
+//   - The bytes before r are scanned. Those from pin on are kept, so that r can go back there; those
+//     from mark on are to be copied to the output, and are when the window moves. There is never
+//     both a pin and a mark. Without either, -1, what is before r is forgotten.
+//   - more may move and replace buf: no index or slice of it outlives a call, but r, pin and mark.
+//   - base is how many bytes of the input came before buf[0].
+type source struct {
+	src  io.Reader
+	err  error // of src, after which it is not read again
+	buf  []byte
+	r, w int
+	pin  int
+	mark int
+	base int64
+}
+
+const (
+	bufferBytes = 64 << 10
+	pad         = 32
+)
+
+func (f *filter) open(src io.Reader) {
+	f.src, f.err, f.base = src, nil, 0
+	f.r, f.w, f.pin, f.mark = 0, 0, -1, -1
+	if f.buf == nil {
+		size := f.opt.buffer
+		if size == 0 {
+			size = bufferBytes
+		}
+		f.buf = make([]byte, size+pad)
+	}
+	clear(f.buf[:pad])
+}
+
+// more reads at least one byte, or returns io.EOF where the input has a clean end.
+func (f *filter) more() error {
+	if f.mark >= 0 {
+		f.out = append(f.out, f.buf[f.mark:f.r]...)
+		f.mark = f.r
+		if err := f.held(); err != nil {
+			return err
+		}
+	}
+	if f.err != nil {
+		return f.ended()
+	}
+	keep := f.r
+	if f.pin >= 0 {
+		keep = f.pin
+	}
+	if keep > 0 {
+		copy(f.buf, f.buf[keep:f.w])
+		f.r -= keep
+		f.w -= keep
+		f.base += int64(keep)
+		if f.mark >= 0 {
+			f.mark -= keep
+		}
+		if f.pin >= 0 {
+			f.pin = 0
+		}
+		clear(f.buf[f.w : f.w+pad])
+	}
+	if f.w == len(f.buf)-pad {
+		if err := f.widen(); err != nil {
+			return err
+		}
+	}
+	for range 100 {
+		room := f.buf[f.w : len(f.buf)-pad]
+		n, err := f.src.Read(room)
+		if n < 0 || n > len(room) {
+			n, err = 0, errBadRead
+		}
+		f.w += n
+		clear(f.buf[f.w : f.w+pad])
+		f.err = err
+		if n > 0 {
+			return nil
+		}
+		if err != nil {
+			return f.ended()
+		}
+	}
+	f.err = io.ErrNoProgress
+	return f.ended()
+}
+
+// ended returns what there is to say when src has no more.
+func (f *filter) ended() error {
+	if f.err == io.EOF {
+		return io.EOF
+	}
+	return f.failBy(ErrSource, f.err)
+}
+
+// widen makes room for what is pinned.
+func (f *filter) widen() error {
+	if f.pin < 0 {
+		return f.fail(ErrTooLong)
+	}
+	size := len(f.buf) - pad
+	if size >= f.opt.Lookahead {
+		return f.fail(ErrLookahead)
+	}
+	wider := make([]byte, min(2*size, f.opt.Lookahead)+pad)
+	copy(wider, f.buf[:f.w])
+	f.buf = wider
+	return nil
+}
+
+// need turns the clean end of the input into an error.
+func (f *filter) need(err error) error {
+	if err == io.EOF {
+		return f.fail(ErrTruncated)
+	}
+	return err
+}
+
+// peek skips white space and returns the next byte, which is above it; or io.EOF.
+func (f *filter) peek() (byte, error) {
+	if c := f.buf[f.r]; c > ' ' {
+		return c, nil
+	}
+	return f.peekFurther()
+}
+
+func (f *filter) peekFurther() (byte, error) {
+	for {
+		f.r = skipSpace(f.buf, f.r)
+		if c := f.buf[f.r]; c > ' ' {
+			return c, nil
+		}
+		if f.r < f.w {
+			return 0, f.fail(ErrSyntax)
+		}
+		if err := f.more(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// skipSpace returns the index of the first byte at or after i that is not white space.
+func skipSpace(b []byte, i int) int {
+	for {
+		switch b[i] {
+		case '\n', ' ':
+			i++
+			for { // indentation
+				x := binary.LittleEndian.Uint64(b[i:]) ^ 0x2020202020202020
+				if x != 0 {
+					i += bits.TrailingZeros64(x) >> 3
+					break
+				}
+				i += 8
+			}
+		case '\r', '\t':
+			i++
+		default:
+			return i
+		}
+	}
+}

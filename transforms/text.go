@@ -1,0 +1,240 @@
+package transforms
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+const (
+	ones = 0x0101010101010101
+	tops = 0x8080808080808080
+)
+
+// span returns the index of the first quote, backslash or control byte at or after i, and the OR
+// of the words that it read: where no top bit of that is set, all before the index is ASCII.
+func span(b []byte, i int) (int, uint64) {
+	var all uint64
+	for {
+		v := binary.LittleEndian.Uint64(b[i:])
+		all |= v
+		q := v ^ (0x22 * ones)
+		s := v ^ (0x5c * ones)
+		// Each term has the top bit of a byte that is zero, zero, below 0x20. A borrow can set
+		// it for a later byte as well; only the first is used.
+		m := (((q - ones) &^ q) | ((s - ones) &^ s) | ((v - 0x20*ones) &^ v)) & tops
+		if m != 0 {
+			return i + bits.TrailingZeros64(m)>>3, all
+		}
+		i += 8
+	}
+}
+
+// stringEnd scans the rest of a string from i on, and returns the index behind its closing quote.
+// Where whole, the bytes from r on stay in the window; else r may move to where the scan is.
+func (f *filter) stringEnd(i int, whole bool) (int, error) {
+	for {
+		b := f.buf
+		j, all := span(b, i)
+		if all&tops != 0 && !validUTF8(b[i:j]) {
+			t := completeRunes(b, i, j)
+			if j != f.w || t == j || !validUTF8(b[i:t]) {
+				f.r = i
+				return 0, f.fail(ErrUTF8)
+			}
+			// The window ends within a rune.
+			var err error
+			if i, err = f.refill(t, whole); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		i = j
+		missing := false
+		switch c := b[i]; {
+		case c == '"':
+			return i + 1, nil
+		case c == '\\':
+			n, kind := escape(b[i:f.w])
+			if kind != nil {
+				f.r = i
+				return 0, f.fail(kind)
+			}
+			i += n
+			missing = n == 0
+		case i < f.w:
+			f.r = i
+			return 0, f.fail(ErrSyntax) // a control character
+		default:
+			missing = true
+		}
+		if missing {
+			var err error
+			if i, err = f.refill(i, whole); err != nil {
+				return 0, err
+			}
+		}
+	}
+}
+
+// refill reads more with the scan at i, and returns where that is then.
+func (f *filter) refill(i int, whole bool) (int, error) {
+	if !whole {
+		f.r = i
+	}
+	d := i - f.r
+	if err := f.more(); err != nil {
+		return 0, f.need(err)
+	}
+	return f.r + d, nil
+}
+
+// completeRunes returns the end of b[i:j] without a rune at its end that is cut.
+func completeRunes(b []byte, i, j int) int {
+	for n := 1; n < utf8.UTFMax && j-n >= i; n++ {
+		if utf8.RuneStart(b[j-n]) {
+			if !utf8.FullRune(b[j-n : j]) {
+				return j - n
+			}
+			break
+		}
+	}
+	return j
+}
+
+// escape returns the length of the escape that b begins with: 0 where b ends too soon.
+func escape(b []byte) (int, error) {
+	if len(b) < 2 {
+		return 0, nil
+	}
+	switch b[1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return 2, nil
+	case 'u':
+	default:
+		return 0, ErrSyntax
+	}
+	if len(b) < 6 {
+		return 0, nil
+	}
+	u, ok := hex4(b[2:])
+	switch {
+	case !ok:
+		return 0, ErrSyntax
+	case !utf16.IsSurrogate(u):
+		return 6, nil
+	case u >= 0xdc00:
+		return 0, ErrUTF8
+	case len(b) < 12:
+		return 0, nil
+	case b[6] != '\\' || b[7] != 'u':
+		return 0, ErrUTF8
+	}
+	l, ok := hex4(b[8:])
+	if !ok || l < 0xdc00 || l > 0xdfff {
+		return 0, ErrUTF8
+	}
+	return 12, nil
+}
+
+func hex4(b []byte) (rune, bool) {
+	var u rune
+	for _, c := range b[:4] {
+		switch {
+		case c >= '0' && c <= '9':
+			c -= '0'
+		case c >= 'a' && c <= 'f':
+			c -= 'a' - 10
+		case c >= 'A' && c <= 'F':
+			c -= 'A' - 10
+		default:
+			return 0, false
+		}
+		u = u<<4 | rune(c)
+	}
+	return u, true
+}
+
+// quoted scans the string at r, of which r is the opening quote, and moves r behind it. It returns
+// where its raw characters are in buf, and whether any may be escaped.
+func (f *filter) quoted() (k, e int, escaped bool, err error) {
+	k = f.r + 1
+	e, all := span(f.buf, k)
+	if f.buf[e] == '"' && all&tops == 0 {
+		f.r = e + 1
+		return k, e, false, nil
+	}
+	end, err := f.stringEnd(k, true)
+	if err != nil {
+		return 0, 0, false, err
+	}
+	k = f.r + 1
+	f.r = end
+	return k, end - 1, true, nil
+}
+
+// text scans the string at r and returns it unescaped. It is valid until the window moves or the
+// next string is scanned.
+func (f *filter) text() ([]byte, error) {
+	k, e, escaped, err := f.quoted()
+	if err != nil || !escaped {
+		return f.buf[k:e], err
+	}
+	f.scratch = unescape(f.scratch[:0], f.buf[k:e])
+	return f.scratch, nil
+}
+
+// unescape appends what a valid string's raw characters stand for.
+func unescape(dst, s []byte) []byte {
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c != '\\' {
+			dst = append(dst, c)
+			i++
+			continue
+		}
+		switch s[i+1] {
+		case 'b':
+			dst = append(dst, '\b')
+		case 'f':
+			dst = append(dst, '\f')
+		case 'n':
+			dst = append(dst, '\n')
+		case 'r':
+			dst = append(dst, '\r')
+		case 't':
+			dst = append(dst, '\t')
+		case 'u':
+			u, _ := hex4(s[i+2:])
+			if utf16.IsSurrogate(u) {
+				l, _ := hex4(s[i+8:])
+				u = utf16.DecodeRune(u, l)
+				i += 6
+			}
+			dst = utf8.AppendRune(dst, u)
+			i += 4
+		default:
+			dst = append(dst, s[i+1])
+		}
+		i += 2
+	}
+	return dst
+}
+
+// appendQuoted appends s as a JSON string.
+func appendQuoted[S ~string | ~[]byte](dst []byte, s S) []byte {
+	const hex = "0123456789abcdef"
+	dst = append(dst, '"')
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', c)
+		case c < ' ':
+			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return append(dst, '"')
+}

@@ -1,0 +1,54 @@
+package transforms
+
+// The output, and when it leaves.
+
+// held bounds what is held back.
+func (f *filter) held() error {
+	if f.hold >= 0 && len(f.out)-f.hold > f.opt.Lookahead {
+		return f.fail(ErrLookahead)
+	}
+	return nil
+}
+
+// ready releases a window when enough is there for one, and nothing is held.
+func (f *filter) ready() error {
+	if f.hold >= 0 || len(f.out) < f.opt.Window {
+		return nil
+	}
+	return f.release(false)
+}
+
+// release gives what is in out to the sink.
+func (f *filter) release(last bool) error {
+	f.tally.out += int64(len(f.out))
+	report := f.report()
+	err := f.dst.Release(&Window{Body: f.out, Subjects: f.subjects.pending, Last: last, Report: &report})
+	if err != nil {
+		return f.failBy(ErrSink, err)
+	}
+	f.out = f.out[:0]
+	clear(f.subjects.pending)
+	f.subjects.pending = f.subjects.pending[:0]
+	return nil
+}
+
+// commit counts a resource as released, with whom it names.
+func (f *filter) commit(r *row) error {
+	if r.subject && f.res.identified {
+		if err := f.subject(r.kind, f.res.id); err != nil {
+			return err
+		}
+	}
+	f.tally.commit(r)
+	f.subjects.commit()
+	return nil
+}
+
+// drop counts a resource as dropped, and forgets what it would have removed and made tokens of.
+// Whom it named is forgotten with its entry.
+func (f *filter) drop(r *row, c cause) {
+	if r != nil {
+		f.tally.discard(r)
+	}
+	f.tally.drop(c, f.kind)
+}
