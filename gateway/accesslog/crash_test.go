@@ -56,7 +56,7 @@ func TestKill9(t *testing.T) {
 	s := newSite(t)
 	s.segment = 128 << 10
 	acked := map[int64]string{}
-	deadline := time.Now().Add(4 * time.Second)
+	deadline := time.Now().Add(3 * time.Second)
 	rounds := 0
 	for ; rounds < 30 && time.Now().Before(deadline); rounds++ {
 		cmd := exec.Command(os.Args[0])

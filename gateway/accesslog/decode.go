@@ -16,20 +16,23 @@ import (
 // have written: a name that it does not know, another version, an unknown kind, something after the
 // object. It checks no hash; that is [Verify]'s. The error names a place in the line, not its content.
 func Decode(line []byte) (*Record, error) {
-	// A field of a newer version must not be mistaken for damage.
-	var form struct {
-		Version int `json:"v"`
-	}
-	if err := json.Unmarshal(line, &form); err != nil {
-		return nil, fmt.Errorf("%w: %s", ErrRecord, jsonReason(err))
-	}
-	if form.Version != Version {
-		return nil, fmt.Errorf("%w: version %d of the form, this program reads version %d", ErrRecord, form.Version, Version)
-	}
 	d := json.NewDecoder(bytes.NewReader(line))
 	d.DisallowUnknownFields()
 	r := new(Record)
-	if err := d.Decode(r); err != nil {
+	err := d.Decode(r)
+	if err != nil {
+		// A field of a newer version must not be mistaken for damage.
+		var form struct {
+			Version int `json:"v"`
+		}
+		if json.Unmarshal(line, &form) == nil {
+			r.Version = form.Version
+		}
+	}
+	if r.Version != Version && (err == nil || r.Version > Version) {
+		return nil, fmt.Errorf("%w: version %d of the form, this program reads version %d", ErrRecord, r.Version, Version)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%w: %s", ErrRecord, jsonReason(err))
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
