@@ -29,6 +29,7 @@ type Options struct {
 	Logger  zerolog.Logger
 	Version string           // of the program, for records and metrics
 	Now     func() time.Time // default time.Now
+	LogFS   accesslog.FS     // default the operating system's; a test may break it
 }
 
 // A Gateway serves the FHIR listener. One generation of configuration, policies, datasets
@@ -72,6 +73,7 @@ func New(o Options) (*Gateway, error) {
 		PatientKey:   cfg.AccessLog.PatientKey.Bytes(),
 		SegmentBytes: int64(cfg.AccessLog.SegmentSize),
 		Now:          o.Now,
+		FS:           o.LogFS,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("access_log: %w", err)

@@ -149,8 +149,12 @@ func refused(err error) *Refusal {
 		return refusedEHR(ehr)
 	case errors.As(err, &filter):
 		return refusedAnswer(filter)
-	case errors.Is(err, policies.ErrUndefined), errors.Is(err, policies.ErrBudget), errors.Is(err, policies.ErrFailed),
-		errors.Is(err, policies.ErrShape), errors.Is(err, policies.ErrDataset):
+	case errors.Is(err, policies.ErrBudget): // a busy machine, perhaps: it may pass the next time
+		r := refusal("policy-failed")
+		r.status = http.StatusServiceUnavailable
+		return r
+	case errors.Is(err, policies.ErrUndefined), errors.Is(err, policies.ErrFailed), errors.Is(err, policies.ErrShape),
+		errors.Is(err, policies.ErrDataset):
 		return refusal("policy-failed")
 	case errors.Is(err, context.Canceled):
 		return refusal("client-gone")
@@ -166,6 +170,8 @@ func refusedToken(e *auth.Error) *Refusal {
 		return refusal("issuer-unavailable")
 	case "token-missing":
 		return refusal("token-missing")
+	case "header-malformed":
+		return refusal("header-malformed").naming("Authorization")
 	case "token-expired":
 		r := refusal("token-expired")
 		r.challenge = e.Challenge()

@@ -16,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/halfdoor/halfdoor/configs"
+	"github.com/halfdoor/halfdoor/gateway/accesslog"
 	"github.com/halfdoor/halfdoor/gateway/admin"
 )
 
@@ -25,6 +26,7 @@ type RunOptions struct {
 	Logger  zerolog.Logger
 	Version string
 	Now     func() time.Time // default time.Now
+	LogFS   accesslog.FS     // as in Options
 
 	Listener, Admin net.Listener     // default: opened as the configuration says
 	Reload          <-chan os.Signal // each asks for a reload
@@ -41,7 +43,7 @@ func Run(ctx context.Context, o RunOptions) error {
 	if err != nil {
 		return err
 	}
-	g, err := New(Options{Config: cfg, Logger: o.Logger, Version: o.Version, Now: o.Now})
+	g, err := New(Options{Config: cfg, Logger: o.Logger, Version: o.Version, Now: o.Now, LogFS: o.LogFS})
 	if err != nil {
 		return err
 	}

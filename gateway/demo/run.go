@@ -130,7 +130,8 @@ func prepare(o Options) (_ *parts, err error) {
 	origin := "https://" + issuerL.Addr().String()
 	sandbox := NewEHR(EHROptions{Seed: seed, BaseURL: p.ehr})
 	clients, err := DeskClients(rand.Reader, AppOptions{
-		Patient: sandbox.IDs("Patient")[0], FHIRUser: "Practitioner/" + sandbox.IDs("Practitioner")[0],
+		RedirectURIs: []string{"http://127.0.0.1:8080/callback"},
+		Patient:      sandbox.IDs("Patient")[0], FHIRUser: "Practitioner/" + sandbox.IDs("Practitioner")[0],
 	})
 	if err != nil {
 		return nil, err
