@@ -117,13 +117,14 @@ func (f *filter) value(n *node, c byte) (bool, error) {
 	case typeRole:
 		return f.scalar(c)
 	case idRole:
-		if c == '"' {
-			id, err := f.peekText()
-			if err != nil {
-				return false, err
-			}
-			f.res.id, f.res.identified = append(f.res.id[:0], id...), true
+		if c != '"' {
+			return false, f.skip(false) // no id, and nothing to name the subject by
 		}
+		id, err := f.peekText()
+		if err != nil {
+			return false, err
+		}
+		f.res.id, f.res.identified = append(f.res.id[:0], id...), true
 	case metaRole:
 		return f.meta(n, c)
 	case labelRole:

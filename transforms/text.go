@@ -115,32 +115,35 @@ func escape(b []byte) (int, error) {
 	default:
 		return 0, ErrSyntax
 	}
-	if len(b) < 6 {
-		return 0, nil
-	}
-	u, ok := hex4(b[2:])
+	u, n := hex4(b[2:])
 	switch {
-	case !ok:
+	case n < 4 && 2+n < len(b):
 		return 0, ErrSyntax
+	case n < 4:
+		return 0, nil
 	case !utf16.IsSurrogate(u):
 		return 6, nil
-	case u >= 0xdc00:
+	case u >= 0xdc00,
+		len(b) > 6 && b[6] != '\\', len(b) > 7 && b[7] != 'u':
 		return 0, ErrUTF8
-	case len(b) < 12:
+	case len(b) < 8:
 		return 0, nil
-	case b[6] != '\\' || b[7] != 'u':
-		return 0, ErrUTF8
 	}
-	l, ok := hex4(b[8:])
-	if !ok || l < 0xdc00 || l > 0xdfff {
+	l, n := hex4(b[8:])
+	switch {
+	case n < 4 && 8+n < len(b):
+		return 0, ErrSyntax
+	case n < 4:
+		return 0, nil
+	case l < 0xdc00 || l > 0xdfff:
 		return 0, ErrUTF8
 	}
 	return 12, nil
 }
 
-func hex4(b []byte) (rune, bool) {
-	var u rune
-	for _, c := range b[:4] {
+// hex4 reads up to four hexadecimal digits, and returns how many there are.
+func hex4(b []byte) (u rune, n int) {
+	for _, c := range b[:min(4, len(b))] {
 		switch {
 		case c >= '0' && c <= '9':
 			c -= '0'
@@ -149,11 +152,12 @@ func hex4(b []byte) (rune, bool) {
 		case c >= 'A' && c <= 'F':
 			c -= 'A' - 10
 		default:
-			return 0, false
+			return u, n
 		}
 		u = u<<4 | rune(c)
+		n++
 	}
-	return u, true
+	return u, n
 }
 
 // quoted scans the string at r, of which r is the opening quote, and moves r behind it. It returns
