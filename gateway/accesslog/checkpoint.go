@@ -86,7 +86,7 @@ func parseCheckpoint(message []byte, verifier note.Verifier) (checkpoint, error)
 	if err != nil {
 		return checkpoint{}, err
 	}
-	root, err := tlog.ParseHash(lines[2])
+	root, err := parseHash(lines[2])
 	if err != nil {
 		return checkpoint{}, errors.New("its root is not a hash")
 	}

@@ -47,7 +47,7 @@ func Decode(line []byte) (*Record, error) {
 		return nil, fmt.Errorf("%w: negative seq", ErrRecord)
 	}
 	r.Time = r.Time.UTC()
-	if _, err := tlog.ParseHash(r.Previous); err != nil {
+	if _, err := parseHash(r.Previous); err != nil {
 		return nil, fmt.Errorf("%w: prev is not a hash", ErrRecord)
 	}
 	return r, nil
@@ -83,6 +83,15 @@ func parseSeal(line []byte) (at int, seq int64, prev []byte, ok bool) {
 	}
 	seq, err := strconv.ParseInt(string(line[at+len(`,"seq":`):tail]), 10, 64)
 	return at, seq, prev, err == nil
+}
+
+// parseHash reads a hash in its only spelling.
+func parseHash(s string) (tlog.Hash, error) {
+	h, err := tlog.ParseHash(s)
+	if err == nil && h.String() != s {
+		err = errors.New("malformed hash")
+	}
+	return h, err
 }
 
 // appendHash appends h in standard base64.

@@ -81,7 +81,7 @@ func FuzzNotes(f *testing.F) {
 	if _, s, err := accesslog.ParseNotes(state, signer, verifier); err != nil || s == "" {
 		f.Fatalf("the frontier does not load: %v", err)
 	}
-	for _, seed := range []string{checkpoint, state, checkpoint + "extension\n", "fuzz\n01\n" + empty + "\n", "\n", "fuzz/frontier\n1\n" + zeroHash + "\nclosed\n1 99\n" + zeroHash + "\n" + zeroHash + "\n"} {
+	for _, seed := range []string{checkpoint, state, checkpoint + "extension\n", "fuzz\n0\n" + strings.Repeat("A", 42) + "B=\n", "fuzz\n01\n" + empty + "\n", "\n", "fuzz/frontier\n1\n" + zeroHash + "\nclosed\n1 99\n" + zeroHash + "\n" + zeroHash + "\n"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -68,7 +68,7 @@ func parseState(message []byte, verifier note.Verifier) (*state, error) {
 	if s.tree.size, err = parseSize(lines[1]); err != nil {
 		return nil, errState
 	}
-	root, err := tlog.ParseHash(lines[2])
+	root, err := parseHash(lines[2])
 	if err != nil {
 		return nil, errState
 	}
@@ -83,11 +83,11 @@ func parseState(message []byte, verifier note.Verifier) (*state, error) {
 	if s.offset, err = parseSize(offset); err != nil {
 		return nil, errState
 	}
-	if s.prev, err = tlog.ParseHash(lines[5]); err != nil {
+	if s.prev, err = parseHash(lines[5]); err != nil {
 		return nil, errState
 	}
 	for _, line := range lines[6:] {
-		h, err := tlog.ParseHash(line)
+		h, err := parseHash(line)
 		if err != nil {
 			return nil, errState
 		}
