@@ -1,0 +1,86 @@
+package transforms_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/halfdoor/halfdoor/transforms"
+)
+
+// seeds are the documents that fuzzing starts from. Each of the tests' own is well formed.
+func seeds(t testing.TB) (docs []document) {
+	t.Helper()
+	docs = own(t)
+	for _, s := range []string{
+		`{"resourceType":"Patient","name":[{"_given":[{"extension":[{}]},{"id":"a"}],"given":["a","b"],"text":"x"}]}`,
+		`{"resourceType":"Observation","code":{"coding":[{"display":"x","code":"y"}]},"subject":{"reference":"Patient/1"}}`,
+		`{"id":"e","subject":{"reference":"https://ehr.example.org/fhir/Patient/p1"},"resourceType":"Encounter"}`,
+		`{"entry":[{"resource":{"id":"x","resourceType":"Patient"},"fullUrl":"https://ehr2.example.org/r4/Patient/x"}],"resourceType":"Bundle"}`,
+		`{"resourceType":"Patient","meta":{"tag":[{"code":"SUBSETTED"}],"security":[{"system":"urn:s","code":"R"}]}}`,
+		`{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"x"}]}`,
+	} {
+		docs = append(docs, document{s, []byte(s)})
+	}
+	return docs
+}
+
+// TestSeeds holds the seeds to being of use: they are well formed, and some of each leave under some dataset.
+func TestSeeds(t *testing.T) {
+	docs := seeds(t)
+	if len(docs) < 20 {
+		t.Errorf("only %d seeds", len(docs))
+	}
+	for _, doc := range docs {
+		leaves := false
+		for _, f := range fixtures(t) {
+			got := filter(t, f.plan, bytes.NewReader(doc.data), options())
+			leaves = leaves || got.err == nil && len(got.body) > 0
+		}
+		if _, err := parse(doc.data); err != nil || !leaves {
+			t.Errorf("%s: %v, leaves %v", doc.name, err, leaves)
+		}
+	}
+}
+
+// FuzzFilter compares the filter with the oracle, on any bytes, for each dataset, whole and byte by byte.
+func FuzzFilter(f *testing.F) {
+	all := fixtures(f)
+	for i, doc := range seeds(f) {
+		for way := range 3 {
+			f.Add(doc.data, uint8(i+way*8))
+		}
+	}
+	f.Fuzz(func(t *testing.T, doc []byte, way uint8) {
+		if len(doc) > 64<<10 {
+			return
+		}
+		fix := all[int(way)%len(all)]
+		o := options()
+		o.Window = []int{1, 64, 0}[way>>6%3]
+		if way&8 != 0 {
+			o.Link, o.Total = links, true
+		}
+		if way&16 != 0 {
+			o.Patient = "p1"
+		}
+		if way&32 != 0 {
+			o.DenyLabels = []transforms.Label{{System: "urn:s", Code: "R"}}
+		}
+		want := consult(fix.ds, compartment, o, doc)
+		whole := filter(t, fix.plan, bytes.NewReader(doc), o)
+		agree(t, fix.name+", at once", doc, want, whole, o)
+		bytewise := filter(t, fix.plan, iotest.OneByteReader(bytes.NewReader(doc)), o)
+		agree(t, fix.name+", byte by byte", doc, want, bytewise, o)
+		if whole.err == nil && !bytes.Equal(whole.body, bytewise.body) {
+			t.Errorf("at once %s\nbyte by byte %s", whole.body, bytewise.body)
+		}
+		for _, at := range token.FindAllSubmatchIndex(whole.body, -1) {
+			kind, value := openToken(token.FindSubmatch(whole.body[at[0]:at[1]]))
+			if kind == "Patient" && !strings.Contains(string(doc), string(whole.body[at[0]:at[1]])) {
+				named(t, fix.name, whole, at[0], transforms.Subject{Type: kind, ID: value})
+			}
+		}
+	})
+}

@@ -1,0 +1,670 @@
+package transforms_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/halfdoor/halfdoor/transforms"
+)
+
+// This file is the oracle: what the filter promises, done the slow and obvious way. It reads the whole
+// document into maps and slices, looks each element's path up in the dataset's own rows, and builds what may
+// leave. It shares nothing with the filter: no Plan, no scanner, no order of members.
+
+const (
+	maxDepth = 128
+	maxKeys  = 2048
+
+	tagSystem = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue"
+	tagCode   = "SUBSETTED"
+)
+
+// errMalformed stands for every kind of input that is not strict JSON: which of them is met first depends on
+// the order of reading, which is not the oracle's matter.
+var errMalformed = errors.New("not strict JSON")
+
+// malformed are the kinds that errMalformed stands for: of the text, and of what may be met in it before its fault.
+var malformed = []error{
+	transforms.ErrSyntax, transforms.ErrUTF8, transforms.ErrDuplicate, transforms.ErrDepth,
+	transforms.ErrKeys, transforms.ErrTruncated, transforms.ErrTrailing,
+	transforms.ErrNoType, transforms.ErrNoRow, transforms.ErrUnexpectedRoot, transforms.ErrLabel, transforms.ErrCompartment,
+}
+
+// parse reads one strict JSON document. Numbers stay text.
+func parse(doc []byte) (any, error) {
+	if !json.Valid(doc) || !utf8.Valid(doc) || loneSurrogate(doc) {
+		return nil, errMalformed
+	}
+	dec := json.NewDecoder(bytes.NewReader(doc))
+	dec.UseNumber()
+	v, err := parseValue(dec, 0)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, errMalformed
+	}
+	return v, nil
+}
+
+func parseValue(dec *json.Decoder, depth int) (any, error) {
+	token, err := dec.Token()
+	if err != nil {
+		return nil, errMalformed
+	}
+	open, ok := token.(json.Delim)
+	if !ok {
+		return token, nil
+	}
+	if depth++; depth > maxDepth {
+		return nil, errMalformed
+	}
+	if open == '[' {
+		array := []any{}
+		for dec.More() {
+			v, err := parseValue(dec, depth)
+			if err != nil {
+				return nil, err
+			}
+			array = append(array, v)
+		}
+		dec.Token()
+		return array, nil
+	}
+	object := map[string]any{}
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return nil, errMalformed
+		}
+		name := key.(string)
+		if _, repeated := object[name]; repeated || len(object) == maxKeys {
+			return nil, errMalformed
+		}
+		if object[name], err = parseValue(dec, depth); err != nil {
+			return nil, err
+		}
+	}
+	dec.Token()
+	return object, nil
+}
+
+// loneSurrogate says whether a string of the valid document has a \u escape that is half a character.
+func loneSurrogate(doc []byte) bool {
+	unit := func(i int) rune { // of the escape at i, or -1
+		if i+6 > len(doc) || doc[i] != '\\' || doc[i+1] != 'u' {
+			return -1
+		}
+		u, err := strconv.ParseUint(string(doc[i+2:i+6]), 16, 16)
+		if err != nil {
+			return -1
+		}
+		return rune(u)
+	}
+	for i := 0; i < len(doc); i++ {
+		if doc[i] != '\\' {
+			continue
+		}
+		switch u := unit(i); {
+		case u < 0:
+			i++
+		case !utf16.IsSurrogate(u):
+			i += 5
+		case utf16.DecodeRune(u, unit(i+6)) == utf8.RuneError:
+			return true
+		default:
+			i += 11
+		}
+	}
+	return false
+}
+
+// oracle prunes one document.
+type oracle struct {
+	ds          *transforms.Dataset
+	compartment transforms.Compartment
+	o           transforms.Options
+
+	subjects  map[transforms.Subject]bool
+	released  map[string]int
+	dropped   map[string]map[string]int
+	tokenized map[string]int
+	removed   map[string]int
+
+	errs []error // kinds that the filter may answer with; which one comes first is its own matter
+}
+
+// verdict is what the oracle makes of a document.
+type verdict struct {
+	value     any // what leaves, if errs is empty
+	subjects  map[transforms.Subject]bool
+	released  map[string]int
+	dropped   map[string]map[string]int
+	tokenized map[string]int
+	removed   map[string]int
+	errs      []error
+}
+
+func consult(ds *transforms.Dataset, c transforms.Compartment, o transforms.Options, doc []byte) verdict {
+	root, err := parse(doc)
+	if err != nil {
+		return verdict{errs: malformed}
+	}
+	r := &oracle{
+		ds: ds, compartment: c, o: o,
+		subjects: map[transforms.Subject]bool{}, released: map[string]int{}, dropped: map[string]map[string]int{},
+		tokenized: map[string]int{}, removed: map[string]int{},
+	}
+	value := r.root(root)
+	if len(r.errs) > 0 {
+		return verdict{errs: r.errs}
+	}
+	return verdict{value, r.subjects, r.released, r.dropped, r.tokenized, r.removed, nil}
+}
+
+func (r *oracle) fail(kind error) { r.errs = append(r.errs, kind) }
+
+func (r *oracle) root(v any) any {
+	object, ok := v.(map[string]any)
+	if !ok {
+		r.fail(transforms.ErrSyntax)
+		return nil
+	}
+	kind, ok := object["resourceType"].(string)
+	if !ok {
+		r.fail(transforms.ErrNoType)
+		return nil
+	}
+	if r.o.Root != "" && kind != r.o.Root {
+		r.fail(transforms.ErrUnexpectedRoot)
+	}
+	if r.o.RootID != "" && object["id"] != r.o.RootID {
+		r.fail(transforms.ErrUnexpectedRoot)
+	}
+	if kind == "Bundle" {
+		return r.bundle(object)
+	}
+	switch r.refusal(kind, object) {
+	case "type":
+		r.fail(transforms.ErrNoRow)
+		return nil
+	case "label":
+		r.fail(transforms.ErrLabel)
+		return nil
+	case "compartment":
+		r.fail(transforms.ErrCompartment)
+		return nil
+	}
+	return r.resource(kind, object)
+}
+
+// refusal is the cause for which a resource does not leave, "" if it leaves.
+func (r *oracle) refusal(kind string, resource map[string]any) string {
+	_, row := r.ds.Resources[kind]
+	switch {
+	case kind == "Bundle", kind != "OperationOutcome" && !row:
+		return "type"
+	case r.labelled(resource):
+		return "label"
+	case r.o.Patient != "" && !r.within(kind, resource):
+		return "compartment"
+	}
+	return ""
+}
+
+func (r *oracle) labelled(resource map[string]any) bool {
+	meta, _ := resource["meta"].(map[string]any)
+	for _, coding := range list(meta["security"]) {
+		c, _ := coding.(map[string]any)
+		for _, l := range r.o.DenyLabels {
+			if c["system"] == l.System && c["code"] == l.Code {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (r *oracle) within(kind string, resource map[string]any) bool {
+	if kind == "Patient" {
+		return resource["id"] == r.o.Patient
+	}
+	paths, held := r.compartment[kind]
+	return !held || kind == "OperationOutcome" || slices.Contains(r.patients(paths, resource), r.o.Patient)
+}
+
+// patients are the ids of the patients that a resource's compartment elements name.
+func (r *oracle) patients(paths []string, resource map[string]any) (ids []string) {
+	for _, path := range paths {
+		at := []any{resource}
+		for _, name := range strings.Split(path, ".") {
+			var below []any
+			for _, v := range at {
+				if object, ok := v.(map[string]any); ok {
+					below = append(below, list(object[name])...)
+				}
+			}
+			at = below
+		}
+		for _, v := range at {
+			object, _ := v.(map[string]any)
+			s, _ := object["reference"].(string)
+			if ref, ok := r.reference(s); ok && ref.kind == "Patient" {
+				ids = append(ids, ref.id)
+			}
+		}
+	}
+	return ids
+}
+
+// list is the elements of an array, or the one value that stands alone.
+func list(v any) []any {
+	if array, ok := v.([]any); ok {
+		return array
+	}
+	return []any{v}
+}
+
+// resource prunes a resource that leaves.
+func (r *oracle) resource(kind string, resource map[string]any) any {
+	r.released[kind]++
+	if kind == "OperationOutcome" {
+		return r.outcome(resource)
+	}
+	rows := rowsOf(kind, r.ds.Resources[kind])
+	rows.inner["meta"] = true
+	if id, ok := resource["id"].(string); ok {
+		r.subjects[transforms.Subject{Type: kind, ID: id}] = true
+	}
+	for _, id := range r.patients(r.compartment[kind], resource) {
+		r.subjects[transforms.Subject{Type: "Patient", ID: id}] = true
+	}
+	out, _ := r.object(rows, "", resource).(map[string]any)
+	if out == nil {
+		out = map[string]any{}
+	}
+	out["resourceType"] = kind
+	meta, _ := out["meta"].(map[string]any)
+	if meta == nil {
+		meta = map[string]any{}
+	}
+	tags, _ := meta["tag"].([]any)
+	if !slices.ContainsFunc(tags, func(v any) bool {
+		tag, _ := v.(map[string]any)
+		return tag["system"] == tagSystem && tag["code"] == tagCode
+	}) {
+		tags = append(slices.Clip(tags), map[string]any{"system": tagSystem, "code": tagCode})
+	}
+	meta["tag"] = tags
+	out["meta"] = meta
+	return out
+}
+
+// outcome is the built-in row of an OperationOutcome.
+func (r *oracle) outcome(resource map[string]any) any {
+	rows := rowsOf("OperationOutcome", map[string]transforms.Rule{
+		"issue.severity": {Method: transforms.Keep}, "issue.code": {Method: transforms.Keep},
+	})
+	out, _ := r.object(rows, "", resource).(map[string]any)
+	if out == nil {
+		out = map[string]any{}
+	}
+	out["resourceType"] = "OperationOutcome"
+	return out
+}
+
+// rows are those of one type, by path.
+type rows struct {
+	kind  string
+	leaf  map[string]transforms.Method
+	inner map[string]bool
+}
+
+func rowsOf(kind string, row map[string]transforms.Rule) rows {
+	r := rows{kind, map[string]transforms.Method{}, map[string]bool{}}
+	for path, rule := range row {
+		r.leaf[path] = rule.Method
+		for i := range path {
+			if path[i] == '.' {
+				r.inner[path[:i]] = true
+			}
+		}
+	}
+	return r
+}
+
+func (r rows) name(path string) string { return strings.TrimSuffix(r.kind+"."+path, ".") }
+
+func isText(v any) bool {
+	_, ok := v.(string)
+	return ok
+}
+
+func below(path, name string) string { return strings.TrimPrefix(path+"."+name, ".") }
+
+// object prunes an object that a path of inner rows governs; nil if nothing stays.
+func (r *oracle) object(rows rows, path string, object map[string]any) any {
+	out := map[string]any{}
+	for name, v := range object {
+		if path == "" && name == "resourceType" {
+			continue // a resource's own, set by the caller
+		}
+		at := below(path, strings.TrimPrefix(name, "_"))
+		method, leaf := rows.leaf[at]
+		var kept any
+		switch sibling := strings.HasPrefix(name, "_"); {
+		case name == "_":
+		case name == "id" && path == "" && !isText(v): // no id, and nothing to name the resource by
+		case leaf && method == transforms.Keep && name == "reference" && isText(v):
+			if ref, ok := r.reference(v.(string)); ok {
+				kept = r.rewrite(rows, at, ref)
+			}
+		case leaf && method == transforms.Keep:
+			kept = r.keep(rows, at, at, v, widen(nil, at), sibling)
+		case sibling:
+		case leaf:
+			kept = r.leaf(rows, at, method, v)
+		case rows.inner[at]:
+			kept = r.inner(rows, at, v)
+		}
+		if kept != nil {
+			out[name] = kept
+		} else {
+			r.removed[rows.name(path)]++
+		}
+	}
+	return unlessEmpty(out)
+}
+
+func (r *oracle) inner(rows rows, path string, v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		return r.object(rows, path, v)
+	case []any:
+		return each(v, func(v any) any {
+			if object, ok := v.(map[string]any); ok {
+				return r.object(rows, path, object)
+			}
+			return nil
+		})
+	}
+	return nil
+}
+
+// each is the array of what f makes of the elements, without what it made nothing of.
+func each(array []any, f func(any) any) any {
+	var out []any
+	for _, v := range array {
+		if v = f(v); v != nil {
+			out = append(out, v)
+		}
+	}
+	if out == nil {
+		return nil
+	}
+	return out
+}
+
+func unlessEmpty(object map[string]any) any {
+	if len(object) == 0 {
+		return nil
+	}
+	return object
+}
+
+var year = regexp.MustCompile(`^([0-9]{4})(-|$)`)
+
+// leaf applies a method other than Keep.
+func (r *oracle) leaf(rows rows, path string, method transforms.Method, v any) any {
+	one := func(v any) any {
+		switch s, text := v.(string); {
+		case method == transforms.Reference:
+			return r.whole(rows, path, v)
+		case !text:
+			return nil
+		case method == transforms.Token:
+			kind := rows.name(path)
+			if path == "id" {
+				kind = rows.kind
+			}
+			r.tokenized[rows.name(path)]++
+			return r.token(kind, s)
+		case method == transforms.Mask:
+			return "***"
+		case method == transforms.Year:
+			if m := year.FindStringSubmatch(s); m != nil {
+				return m[1]
+			}
+		}
+		return nil
+	}
+	if array, ok := v.([]any); ok {
+		return each(array, one)
+	}
+	return one(v)
+}
+
+// whole is what method reference leaves of a Reference.
+func (r *oracle) whole(rows rows, path string, v any) any {
+	object, _ := v.(map[string]any)
+	s, ok := object["reference"].(string)
+	if !ok {
+		return nil
+	}
+	ref, ok := r.reference(s)
+	if !ok {
+		return nil
+	}
+	out := map[string]any{"reference": r.rewrite(rows, path, ref)}
+	if kind, ok := object["type"].(string); ok {
+		out["type"] = kind
+	}
+	return out
+}
+
+// special are the names that keeping leaves out unless a row names them. A text is left out only where it is a
+// narrative.
+var special = []string{"extension", "modifierExtension", "contained", "div", "display", "text"}
+
+// widen adds what a row lets pass within its element: its own name, if that is special, and a narrative's div.
+func widen(allowed []string, path string) []string {
+	name := path[strings.LastIndexByte(path, '.')+1:]
+	allowed = append(slices.Clip(allowed), name)
+	if name == "text" {
+		allowed = append(allowed, "div")
+	}
+	return allowed
+}
+
+// keep prunes a value below the kept row root.
+func (r *oracle) keep(rows rows, root, path string, v any, allowed []string, sibling bool) any {
+	switch v := v.(type) {
+	case map[string]any:
+		return r.keepObject(rows, root, path, v, allowed)
+	case []any:
+		var out []any
+		some := false
+		for _, v := range v {
+			kept := r.keep(rows, root, path, v, allowed, false)
+			_, object := v.(map[string]any)
+			if kept != nil || v == nil || object && sibling {
+				out = append(out, kept)
+				some = some || kept != nil
+			}
+		}
+		if !some {
+			return nil
+		}
+		return out
+	}
+	return v
+}
+
+func (r *oracle) keepObject(rows rows, root, path string, object map[string]any, allowed []string) any {
+	out := map[string]any{}
+	for name, v := range object {
+		base := strings.TrimPrefix(name, "_")
+		at := below(path, base)
+		inside := allowed
+		if _, named := rows.leaf[at]; named {
+			inside = widen(allowed, at)
+		}
+		if slices.Contains(special, base) && !slices.Contains(inside, base) {
+			if _, narrative := object["text"].(map[string]any); base != "text" || narrative {
+				continue
+			}
+		}
+		if s, ok := object["reference"].(string); ok && base == "reference" {
+			ref, ok := r.reference(s)
+			if !ok {
+				continue
+			}
+			if name == "reference" {
+				out[name] = r.rewrite(rows, root, ref)
+				continue
+			}
+		}
+		if kept := r.keep(rows, root, at, v, inside, base != name); kept != nil {
+			out[name] = kept
+		}
+	}
+	return unlessEmpty(out)
+}
+
+// reference is the parts of a literal reference to a resource of the EHR.
+type reference struct {
+	base, kind, id, version string // base: the gateway's own, "" where the reference is relative
+}
+
+var literal = regexp.MustCompile(`^([A-Z][A-Za-z]*)/([A-Za-z0-9.-]{1,64})(/_history/[A-Za-z0-9.-]{1,64})?$`)
+
+func (r *oracle) reference(s string) (reference, bool) {
+	base := ""
+	for _, ehr := range r.o.EHR {
+		if rest, ok := strings.CutPrefix(s, ehr+"/"); ok && literal.MatchString(rest) {
+			base, s = r.o.Base+"/", rest
+			break
+		}
+	}
+	m := literal.FindStringSubmatch(s)
+	if m == nil {
+		return reference{}, false
+	}
+	return reference{base, m[1], m[2], m[3]}, true
+}
+
+// rewrite is a reference as it leaves, counted at the row that lets it.
+func (r *oracle) rewrite(rows rows, path string, ref reference) string {
+	r.tokenized[rows.name(path)]++
+	return r.address(ref)
+}
+
+func (r *oracle) address(ref reference) string {
+	if ref.kind == "Patient" {
+		r.subjects[transforms.Subject{Type: "Patient", ID: ref.id}] = true
+	}
+	return ref.base + ref.kind + "/" + r.token(ref.kind, ref.id) + ref.version
+}
+
+func (r *oracle) token(kind, value string) string {
+	token, err := r.o.Tokens.AppendToken(nil, kind, []byte(value))
+	if err != nil {
+		r.fail(transforms.ErrToken)
+	}
+	return string(token)
+}
+
+// bundle is the built-in row of a Bundle at the root.
+func (r *oracle) bundle(bundle map[string]any) any {
+	out := map[string]any{"resourceType": "Bundle"}
+	if s, ok := bundle["type"].(string); ok {
+		out["type"] = s
+	}
+	if n, ok := bundle["total"].(json.Number); ok && r.o.Total {
+		out["total"] = n
+	}
+	if links, ok := bundle["link"].([]any); ok {
+		if kept := each(links, r.link); kept != nil {
+			out["link"] = kept
+		}
+	}
+	if entries, ok := bundle["entry"].([]any); ok {
+		if kept := each(entries, r.entry); kept != nil {
+			out["entry"] = kept
+		}
+	}
+	return out
+}
+
+func (r *oracle) link(v any) any {
+	link, _ := v.(map[string]any)
+	relation, ok := link["relation"].(string)
+	url, ok2 := link["url"].(string)
+	if !ok || !ok2 || r.o.Link == nil {
+		return nil
+	}
+	if url, ok = r.o.Link(relation, url); !ok {
+		return nil
+	}
+	return map[string]any{"relation": relation, "url": url}
+}
+
+func (r *oracle) entry(v any) any {
+	entry, _ := v.(map[string]any)
+	resource, ok := entry["resource"].(map[string]any)
+	if !ok {
+		return nil
+	}
+	kind, ok := resource["resourceType"].(string)
+	if !ok {
+		r.fail(transforms.ErrNoType)
+		return nil
+	}
+	if cause := r.refusal(kind, resource); cause != "" {
+		if !plausible.MatchString(kind) {
+			kind = "?"
+		}
+		if r.dropped[cause] == nil {
+			r.dropped[cause] = map[string]int{}
+		}
+		r.dropped[cause][kind]++
+		return nil
+	}
+	out := map[string]any{"resource": r.resource(kind, resource)}
+	if s, ok := entry["fullUrl"].(string); ok {
+		if ref, ok := r.reference(s); ok && ref.base != "" && ref.version == "" {
+			out["fullUrl"] = r.address(ref)
+		}
+	}
+	if search, ok := entry["search"].(map[string]any); ok {
+		kept := map[string]any{}
+		if s, ok := search["mode"].(string); ok {
+			kept["mode"] = s
+		}
+		if n, ok := search["score"].(json.Number); ok {
+			kept["score"] = n
+		}
+		if len(kept) > 0 {
+			out["search"] = kept
+		}
+	}
+	return out
+}
+
+var plausible = regexp.MustCompile(`^[A-Za-z]{1,64}$`)
+
+// sorted lists subjects for a message.
+func sorted(set map[transforms.Subject]bool) []transforms.Subject {
+	return slices.SortedFunc(maps.Keys(set), func(a, b transforms.Subject) int {
+		return strings.Compare(a.Type+"/"+a.ID, b.Type+"/"+b.ID)
+	})
+}
