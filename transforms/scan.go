@@ -56,11 +56,13 @@ value:
 		d++
 		i++
 		if b[i] <= ' ' {
-			f.r = i
-			if _, err = f.peek(); err != nil {
-				return f.need(err)
+			if i = skipSpace(b, i); b[i] <= ' ' {
+				f.r = i
+				if _, err = f.peek(); err != nil {
+					return f.need(err)
+				}
+				b, i = f.buf, f.r
 			}
-			b, i = f.buf, f.r
 		}
 		if b[i] == c+2 { // the closing one
 			i++
@@ -159,11 +161,13 @@ after:
 		case c == ',':
 			i++
 			if b[i] <= ' ' {
-				f.r = i
-				if _, err = f.peek(); err != nil {
-					return f.need(err)
+				if i = skipSpace(b, i); b[i] <= ' ' {
+					f.r = i
+					if _, err = f.peek(); err != nil {
+						return f.need(err)
+					}
+					b, i = f.buf, f.r
 				}
-				b, i = f.buf, f.r
 			}
 			if isObject {
 				goto key
@@ -176,15 +180,17 @@ after:
 		case c == ']' && !isObject:
 			i++
 			d--
-		default:
+		case c > ' ':
 			f.r = i
-			if c > ' ' {
-				return f.fail(ErrSyntax)
+			return f.fail(ErrSyntax)
+		default:
+			if i = skipSpace(b, i); b[i] <= ' ' {
+				f.r = i
+				if _, err = f.peek(); err != nil {
+					return f.need(err)
+				}
+				b, i = f.buf, f.r
 			}
-			if _, err = f.peek(); err != nil {
-				return f.need(err)
-			}
-			b, i = f.buf, f.r
 		}
 	}
 	f.r = i
