@@ -193,6 +193,9 @@ func (s *source) checkRoots(m bundle.Manifest, found *problems) {
 	inside := func(p string) bool { return bundle.RootPathsContain(*m.Roots, p) }
 	for _, modules := range []map[string]*ast.Module{s.live, s.tests} {
 		for name, module := range modules {
+			if module == nil {
+				continue // it did not parse, which is told already
+			}
 			if p, err := module.Package.Path.Ptr(); err != nil || !inside(p) {
 				found.add(name, module.Package.Location.Row, "%v is outside of the manifest's roots", module.Package)
 			}

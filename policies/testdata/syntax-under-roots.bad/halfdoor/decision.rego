@@ -1,0 +1,3 @@
+package halfdoor
+
+decision := {"allow": true
