@@ -79,6 +79,29 @@ func insert(slots []uint64, h uint64) bool {
 	}
 }
 
+// name scans the name at r, of an object whose names' hashes begin at base, and refuses it when it
+// was there before. It returns the name unescaped, as b[k:len(b)-slack] of a b that may be read up
+// to its end; it is valid until the window moves.
+func (f *filter) name(base int) (b []byte, k int, err error) {
+	k, e, escaped, err := f.quoted()
+	if err != nil {
+		return nil, 0, err
+	}
+	f.nameAt = k - 1
+	b = f.buf[:e+slack]
+	if escaped {
+		f.scratch = unescape(f.scratch[:0], f.buf[k:e])
+		f.scratch = append(f.scratch, zeros[:]...)
+		b, k = f.scratch, 0
+	}
+	if err := f.keys.add(base, f.hash(b, k, len(b)-slack-k)); err != nil {
+		return nil, 0, f.fail(err)
+	}
+	return b, k, nil
+}
+
+var zeros [slack]byte
+
 // hash returns the hash of the name b[i:i+n]; it is not 0. It reads as far as key16.
 func (f *filter) hash(b []byte, i, n int) uint64 {
 	if n > 16 {

@@ -46,7 +46,7 @@ type Sink interface {
 	Release(*Window) error
 }
 
-// Label is a security label: a coding of meta.security.
+// Label is a security label: a coding of meta.security. What a coding lacks counts as empty.
 type Label struct{ System, Code string }
 
 // Options are of one stream.

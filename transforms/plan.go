@@ -81,6 +81,8 @@ func (p *Plan) Method(resourceType, path string) Method {
 	switch {
 	case !n.leaf():
 		return Remove
+	case path == "" && n.role == refRole && n.method == Keep:
+		return Reference // a keep row does not let an id out either
 	case path == "":
 		return n.method
 	case n.method == Keep:
