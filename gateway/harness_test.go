@@ -104,6 +104,7 @@ func newWorld(t *testing.T, settings ...setting) *world {
 		Trusted: []string{"demo-scheduling"}, LogOrigin: "test.halfdoor.example/audit",
 	}, time.Now)
 	check(t, err)
+	w.edit("halfdoor.yaml", func(y string) string { return y + "  segment_size: 1MiB\n" }) // a full one takes a second to lay out
 	if o.bundle != nil {
 		w.writeBundle(o.bundle)
 	}
@@ -146,6 +147,7 @@ func newWorld(t *testing.T, settings ...setting) *world {
 
 // close drains the gateway, once, and returns what Run did.
 func (w *world) close() error {
+	w.client.CloseIdleConnections() // HTTP/2 grants a client a second to see that the server goes
 	w.stop()
 	err := <-w.running
 	w.running <- err
