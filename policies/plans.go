@@ -1,6 +1,7 @@
 package policies
 
 import (
+	"bytes"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -49,6 +50,31 @@ func compilePlan(name string, value any, compartment transforms.Compartment) (*t
 		return nil, err
 	}
 	return transforms.Compile(ds, compartment)
+}
+
+// labelsPath is where a bundle keeps the security labels that its rules deny.
+var labelsPath = []string{"halfdoor", "deny_labels"}
+
+// statedLabels reads them. A bundle that keeps its labels elsewhere states none.
+func statedLabels(s *source, found *problems) []transforms.Label {
+	root, _ := s.data[labelsPath[0]].(map[string]any)
+	value, ok := root[labelsPath[1]]
+	if !ok {
+		return nil
+	}
+	doc, err := json.Marshal(value)
+	var labels []transforms.Label
+	if err == nil {
+		dec := json.NewDecoder(bytes.NewReader(doc))
+		dec.DisallowUnknownFields()
+		err = dec.Decode(&labels)
+	}
+	if err != nil {
+		file, line := s.locate(labelsPath, labelsPath)
+		found.add(file, line, "data.%s must be a list of {system, code}", strings.Join(labelsPath, "."))
+		return nil
+	}
+	return labels
 }
 
 // element is the place within a dataset that an error begins with: "Patient.birthDate: …", "search: …".

@@ -48,6 +48,7 @@ type Engine struct {
 	budget   time.Duration
 	query    rego.PreparedEvalQuery
 	plans    map[string]*transforms.Plan
+	labels   []transforms.Label
 }
 
 // Load reads and compiles a bundle. It reports every problem that it finds at once: the error joins a [*Problem] for
@@ -69,6 +70,7 @@ func Load(o Options) (*Engine, error) {
 	var found problems
 	src := read(o.Bundle, &found)
 	plans := compilePlans(src, o.Compartment, &found)
+	labels := statedLabels(src, &found)
 	store := src.store()
 	compiler := compile(src.live, store, &found)
 	if err := found.err(); err != nil {
@@ -85,12 +87,16 @@ func Load(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, &Problem{Text: err.Error()}
 	}
-	return &Engine{revision: src.revision(), budget: o.Budget, query: query, plans: plans}, nil
+	return &Engine{revision: src.revision(), budget: o.Budget, query: query, plans: plans, labels: labels}, nil
 }
 
 // Revision names the policy and its datasets: the revision that the bundle's manifest states, if it does, then "+", and
 // always the start of a hash over the files. Two bundles that decide or filter differently never share one.
 func (e *Engine) Revision() string { return e.revision }
+
+// StatedLabels are the security labels that the bundle keeps at data.halfdoor.deny_labels for its rules. What a call is
+// really denied is for the rules to say; this is for showing a dataset without a call.
+func (e *Engine) StatedLabels() []transforms.Label { return slices.Clone(e.labels) }
 
 // Datasets lists the names of the datasets, sorted.
 func (e *Engine) Datasets() []string { return slices.Sorted(maps.Keys(e.plans)) }

@@ -17,7 +17,7 @@ import (
 
 // exampleKeyset gives "halfdoor filter" tokens that are the same every time. They protect
 // nothing and open at no gateway.
-const exampleKeyset = `{"version":1,"keys":[{"epoch":"0","key":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","created":"2026-01-01T00:00:00Z","status":"primary"}]}`
+const exampleKeyset = `{"version":1,"keys":[{"epoch":"0","key":"AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=","created":"2026-01-01T00:00:00Z","status":"primary"}]}`
 
 // spoolBytes is how much output is held in memory before it goes to a temporary file.
 const spoolBytes = 1 << 20
@@ -31,8 +31,9 @@ func filterCommand() *cobra.Command {
 the gateway would send of it under a dataset, byte for byte.
 
 With --config, --client and --issuer, ids are in the very tokens that this client
-would get; without, they are in example tokens that open nowhere. Links to other
-pages are left out, as they are sealed for one caller.
+would get; without, they are in example tokens that open nowhere. Resources with a
+security label that the bundle's data denies are dropped. Links are left out, as
+those to other pages are sealed for one caller.
 
 Exit status 1, and nothing on standard output, where the input is malformed or
 nothing of it may leave.`,
@@ -71,7 +72,8 @@ nothing of it may leave.`,
 				defer f.Close()
 				in = f
 			}
-			o.Patient, o.Total = patient, patient == ""
+			o.Patient, o.DenyLabels = patient, engine.StatedLabels()
+			o.Total = patient == "" && len(o.DenyLabels) == 0
 			return filterWhole(plan, c.OutOrStdout(), in, o)
 		},
 	}
