@@ -201,6 +201,28 @@ func TestAppendWaitsForTheDisk(t *testing.T) {
 	}
 }
 
+// A checkpoint does not stay unsynced when the log falls idle.
+func TestIdleCheckpointIsSynced(t *testing.T) {
+	s := newSite(t)
+	synced := make(chan struct{}, 100)
+	s.fs = &faultFS{before: func(call, name string) error {
+		if call == "sync" && name == "checkpoint.tmp" {
+			synced <- struct{}{}
+		}
+		return nil
+	}}
+	l := s.open(t)
+	appendN(t, l, 0, 1)
+	for len(synced) > 0 {
+		<-synced
+	}
+	select {
+	case <-synced:
+	case <-time.After(30 * time.Second):
+		t.Error("still not synced")
+	}
+}
+
 func TestOpenRefuses(t *testing.T) {
 	signer, _, err := accesslog.GenerateKey("gateway.example/access")
 	if err != nil {

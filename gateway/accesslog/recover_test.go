@@ -123,6 +123,7 @@ func TestTail(t *testing.T) {
 			return append(b[:signedEnd:signedEnd], b[signedEnd+n:]...)
 		}, -1, "000001.jsonl line 4 (seq 3"},
 		{"garbage line", func(b []byte) []byte { return append(b, "garbage\n"...) }, -1, "000001.jsonl line 8 (seq 7"},
+		{"much garbage", func(b []byte) []byte { return append(b, strings.Repeat("garbage", 500)...) }, 4, "3500 bytes of incomplete records were cut"},
 		{"garbage", func(b []byte) []byte { return append(b, "garbage"...) }, 4, "7 bytes of incomplete records were cut"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -141,6 +142,9 @@ func TestTail(t *testing.T) {
 			}
 			if err != nil {
 				t.Fatal(err)
+			}
+			if v := s.mustVerify(t); len(v.Notes) != 1 { // that no checkpoint was kept
+				t.Errorf("something is left of the torn end: %q", v.Notes)
 			}
 			l.Close()
 			s.mustVerify(t)
@@ -277,6 +281,48 @@ func TestFrontier(t *testing.T) {
 	s.put(t, "frontier", older)
 	if _, err := s.try(); !strings.Contains(asDamage(t, err).Reason, "closed with 10 records, and now has 20") {
 		t.Errorf("older frontier: %v", err)
+	}
+}
+
+// A failed sync may leave records in memory that read as if they were on the disk. They are written
+// and synced again before anything signs them.
+func TestAdoptedRecordsAreWrittenAgain(t *testing.T) {
+	s, segment, _ := crashed(t, 3, 2)
+	s.put(t, "000001.jsonl", segment)
+	f := &faultFS{}
+	s.fs = f
+	s.open(t)
+	if got := strings.Join(f.seen()[:3], ", "); got != "open 000001.jsonl, write 000001.jsonl, datasync 000001.jsonl" {
+		t.Errorf("calls: %s", got)
+	}
+}
+
+// What follows an old checkpoint over several segments is held to the form of closed segments.
+func TestUnsignedSegments(t *testing.T) {
+	s := newSite(t)
+	s.segment = 4096
+	l := s.open(t)
+	appendN(t, l, 0, 2)
+	old := s.get(t, "checkpoint")
+	frontier := s.get(t, "frontier")
+	appendN(t, l, 2, 10)
+	l.Close()
+	s.put(t, "checkpoint", old)
+	s.put(t, "frontier", frontier)
+	whole := s.copyTo(t, filepath.Join(t.TempDir(), "whole"))
+	b := s.get(t, "000002.jsonl")
+	s.put(t, "000002.jsonl", b[:len(b)-5])
+	_, err := s.verify(t)
+	if d := asDamage(t, err); d.File != "000002.jsonl" || d.Line != 4 || d.Seq != 7 {
+		t.Errorf("verify: %v", err)
+	}
+	_, err = s.try()
+	if d := asDamage(t, err); d.File != "000002.jsonl" || d.Line != 4 {
+		t.Errorf("open: %v", err)
+	}
+	whole.open(t).Close()
+	if v := whole.mustVerify(t); v.Records != 13 {
+		t.Errorf("%+v", v)
 	}
 }
 
