@@ -74,7 +74,10 @@ func TestAgreement(t *testing.T) {
 					o := options()
 					v.ask(doc.data, &o)
 					want := consult(f.ds, compartment, o, doc.data)
-					for _, size := range sizes {
+					for j, size := range sizes {
+						if len(doc.data) > 32<<10 && j != i%len(sizes) {
+							continue
+						}
 						o.Window, o.Lookahead = size.window, size.lookahead
 						for _, src := range readers(doc.data, i) {
 							name := fmt.Sprintf("%s, %s, window %d, look-ahead %d, %s",
@@ -84,9 +87,6 @@ func TestAgreement(t *testing.T) {
 						}
 						if t.Failed() {
 							return // the rest would say the same
-						}
-						if len(doc.data) > 300<<10 && size.window == 700 {
-							break
 						}
 					}
 				}

@@ -186,6 +186,7 @@ func (r *oracle) root(v any) any {
 	}
 	if r.o.Root != "" && kind != r.o.Root {
 		r.fail(transforms.ErrUnexpectedRoot)
+		r.fail(transforms.ErrNoType) // of an entry, while it is still taken for the Bundle that was asked for
 	}
 	if r.o.RootID != "" && object["id"] != r.o.RootID {
 		r.fail(transforms.ErrUnexpectedRoot)
