@@ -44,7 +44,7 @@ func TestKeptReferenceOfItsOwn(t *testing.T) {
 	for in, want := range map[string]string{
 		`"subject":{"reference":"Patient/1","type":"Patient"}`: `"subject":{"reference":"Patient/T50617469656e74-31T","type":"Patient"},`,
 		`"subject":{"reference":"#1","type":"Patient"}`:        `"subject":{"type":"Patient"},`,
-		`"id":["p1"]`:                                          ``,
+		`"id":["p1"]`: ``,
 	} {
 		got := filter(t, plan, strings.NewReader(`{"resourceType":"Encounter",`+in+`}`), options())
 		if want = `{"resourceType":"Encounter",` + want + tag + `}`; string(got.body) != want {
