@@ -17,7 +17,7 @@ var mayImport = map[string][]string{
 	"gateway/cli":           {"configs", "gateway", "gateway/accesslog", "gateway/demo", "gateway/vault", "transforms"},
 	"gateway/demo":          {"certs", "configs", "gateway"},
 	"gateway":               {"certs", "configs", "policies", "transforms", "gateway/accesslog", "gateway/admin", "gateway/auth", "gateway/fhir", "gateway/smart", "gateway/upstream", "gateway/vault"},
-	"gateway/auth":          {"gateway/smart"},
+	"gateway/auth":          {"gateway/fhir", "gateway/smart"},
 	"gateway/smart":         {"gateway/fhir"},
 	"policies":              {"transforms"},
 	"gateway/fhir":          {},
