@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,7 +25,7 @@ const exampleKeyset = `{"version":1,"keys":[{"epoch":"0","key":"AQIDBAUGBwgJCgsM
 const spoolBytes = 1 << 20
 
 func filterCommand() *cobra.Command {
-	var dataset, bundle, config, client, issuer, ehr, patient string
+	var f filtering
 	c := &cobra.Command{
 		Use:   "filter --dataset NAME [FILE]",
 		Short: "Show what would leave of a FHIR resource or Bundle",
@@ -45,96 +47,120 @@ nothing of it may leave.`,
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			if dataset == "" {
-				return usage{errors.New("--dataset NAME is needed")}
-			}
-			o, folder, err := filterOptions(config, client, issuer, ehr)
-			if err != nil {
-				return err
-			}
-			if bundle != "" {
-				folder = bundle
-			}
-			engine, err := gateway.Policies(folder)
-			if err != nil {
-				return err
-			}
-			plan, ok := engine.Plan(dataset)
-			if !ok {
-				return usage{fmt.Errorf("no dataset %q: there are %v", dataset, engine.Datasets())}
-			}
 			in := c.InOrStdin()
 			if len(args) == 1 && args[0] != "-" {
-				f, err := os.Open(args[0])
+				file, err := os.Open(args[0])
 				if err != nil {
 					return err
 				}
-				defer f.Close()
-				in = f
+				defer file.Close()
+				in = file
 			}
-			o.Patient, o.DenyLabels = patient, engine.StatedLabels()
-			o.Total = patient == "" && len(o.DenyLabels) == 0
-			return filterWhole(plan, c.OutOrStdout(), in, o)
+			return f.run(c.OutOrStdout(), in)
 		},
 	}
-	f := c.Flags()
-	f.StringVar(&dataset, "dataset", "", "the dataset's `NAME`: access, scheduling or billing in the default bundle")
-	f.StringVar(&bundle, "bundle", "", "a folder with policies and datasets: `DIR`; default the configuration's, or the one in the program")
-	f.StringVar(&config, "config", "", "use the keys, EHR and policies of this configuration `FILE`")
-	f.StringVar(&client, "client", "", "with --config: the OAuth client `ID` that would ask")
-	f.StringVar(&issuer, "issuer", "", "with --config: the client's issuer `URL`; default the first configured")
-	f.StringVar(&ehr, "ehr", "", "with --config: the EHR's `NAME`; default the first configured")
-	f.StringVar(&patient, "patient", "", "hold the answer to the compartment of the patient with this real `ID`")
+	flags := c.Flags()
+	flags.StringVar(&f.dataset, "dataset", "", "the dataset's `NAME`: access, scheduling or billing in the default bundle")
+	flags.StringVar(&f.bundle, "bundle", "", "a folder with policies and datasets: `DIR`; default the configuration's, or the one in the program")
+	flags.StringVar(&f.ehrURL, "ehr-url", "https://ehr.example/fhir", "the base `URL` by which the resource's EHR names itself, in absolute references")
+	flags.StringVar(&f.config, "config", "", "use the keys, EHR and policies of this configuration `FILE`")
+	flags.StringVar(&f.client, "client", "", "with --config: the OAuth client `ID` that would ask")
+	flags.StringVar(&f.issuer, "issuer", "", "with --config: the client's issuer `URL`; default the first configured")
+	flags.StringVar(&f.ehr, "ehr", "", "with --config: the EHR's `NAME`; default the first configured")
+	flags.StringVar(&f.patient, "patient", "", "hold the answer to the compartment of the patient with this real `ID`")
+	_ = c.MarkFlagDirname("bundle") // the flags are there
+	_ = c.MarkFlagFilename("config", "yaml", "yml")
 	return c
 }
 
-// filterOptions are the gateway's own for a client at an EHR, or those of the example.
-func filterOptions(config, client, issuer, ehr string) (transforms.Options, string, error) {
-	if config == "" {
-		if client != "" || issuer != "" || ehr != "" {
-			return transforms.Options{}, "", usage{errors.New("--client, --issuer and --ehr go with --config")}
-		}
-		tokens, err := sealer([]byte(exampleKeyset), "default", "https://issuer.example example", "main")
-		return transforms.Options{
-			Tokens: tokens, EHR: []string{"https://ehr.example/fhir"}, Base: "https://gateway.example/fhir",
-		}, "", err
-	}
-	if client == "" {
-		return transforms.Options{}, "", usage{errors.New("--config goes with --client: tokens differ between clients")}
-	}
-	cfg, err := load(config)
-	if err != nil {
-		return transforms.Options{}, "", err
-	}
-	to, err := namedEHR(cfg, ehr)
-	if err != nil {
-		return transforms.Options{}, "", err
-	}
-	if issuer == "" {
-		issuer = cfg.Issuers[0].URL
-	}
-	tokens, err := sealer(cfg.Vault.Keyset.Bytes(), to.Tenant, gateway.TokenClient(issuer, client), to.Name)
-	return transforms.Options{
-		Tokens: tokens, EHR: append([]string{to.BaseURL}, to.Aliases...), Base: cfg.PublicURL + to.Path,
-		Window: int(cfg.Limits.Window),
-	}, cfg.Policy.Bundle, err
+// filtering is one run of the command.
+type filtering struct {
+	dataset, bundle, ehrURL              string
+	config, client, issuer, ehr, patient string
+
+	options transforms.Options
+	undo    []func() error // what it made, last first
 }
 
-func namedEHR(cfg *configs.Config, name string) (*configs.EHR, error) {
-	for i := range cfg.EHRs {
-		if name == "" || cfg.EHRs[i].Name == name {
-			return &cfg.EHRs[i], nil
+func (f *filtering) run(out io.Writer, in io.Reader) (err error) {
+	defer func() {
+		for _, undo := range slices.Backward(f.undo) {
+			err = errors.Join(err, undo())
 		}
+	}()
+	if f.dataset == "" {
+		return usage{errors.New("--dataset NAME is needed")}
 	}
-	return nil, usage{fmt.Errorf("no EHR %q in the configuration", name)}
+	if f.config == "" {
+		err = f.example()
+	} else {
+		err = f.configured()
+	}
+	if err != nil {
+		return err
+	}
+	engine, err := gateway.Policies(f.bundle)
+	if err != nil {
+		return err
+	}
+	plan, ok := engine.Plan(f.dataset)
+	if !ok {
+		return usage{fmt.Errorf("no dataset %q: there are %v", f.dataset, engine.Datasets())}
+	}
+	f.options.Patient, f.options.DenyLabels = f.patient, engine.StatedLabels()
+	f.options.Total = f.patient == "" && len(f.options.DenyLabels) == 0
+	return filterWhole(plan, out, in, f.options)
 }
 
-func sealer(keyset []byte, tenant, client, ehr string) (*vault.Sealer, error) {
-	v, err := vault.Open(vault.Options{Keyset: keyset, Now: time.Now})
-	if err != nil {
-		return nil, err
+// example sets the options of a gateway that is nobody's.
+func (f *filtering) example() error {
+	if f.client != "" || f.issuer != "" || f.ehr != "" {
+		return usage{errors.New("--client, --issuer and --ehr go with --config")}
 	}
-	return v.Sealer(tenant, client, ehr)
+	f.options.EHR, f.options.Base = []string{strings.TrimSuffix(f.ehrURL, "/")}, "https://gateway.example/fhir"
+	return f.seal([]byte(exampleKeyset), "default", gateway.TokenClient("https://issuer.example", "example"), "main")
+}
+
+// configured sets the options of a gateway for a client at an EHR.
+func (f *filtering) configured() error {
+	if f.client == "" {
+		return usage{errors.New("--config goes with --client: tokens differ between clients")}
+	}
+	cfg, err := load(f.config)
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(cfg.EHRs, func(e configs.EHR) bool { return f.ehr == "" || e.Name == f.ehr })
+	if at < 0 {
+		return usage{fmt.Errorf("no EHR %q in the configuration", f.ehr)}
+	}
+	ehr := cfg.EHRs[at]
+	if f.issuer == "" {
+		f.issuer = cfg.Issuers[0].URL
+	}
+	if f.bundle == "" {
+		f.bundle = cfg.Policy.Bundle
+	}
+	f.options.EHR, f.options.Base = append([]string{ehr.BaseURL}, ehr.Aliases...), cfg.PublicURL+ehr.Path
+	f.options.Window = int(cfg.Limits.Window)
+	return f.seal(cfg.Vault.Keyset.Bytes(), ehr.Tenant, gateway.TokenClient(f.issuer, f.client), ehr.Name)
+}
+
+// seal sets the tokens of one client. The mapping of ids too long for a token goes to a
+// folder that is removed: nothing leaves that would have to be opened again.
+func (f *filtering) seal(keyset []byte, tenant, client, ehr string) error {
+	dir, err := os.MkdirTemp("", "halfdoor-filter-")
+	if err != nil {
+		return err
+	}
+	f.undo = append(f.undo, func() error { return os.RemoveAll(dir) })
+	v, err := vault.Open(vault.Options{Keyset: keyset, Dir: dir, Now: time.Now})
+	if err != nil {
+		return err
+	}
+	f.undo = append(f.undo, v.Close)
+	f.options.Tokens, err = v.Sealer(tenant, client, ehr)
+	return err
 }
 
 // filterWhole writes nothing unless the whole input was good.
