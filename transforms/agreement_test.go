@@ -62,21 +62,22 @@ var sizes = []struct{ window, lookahead int }{{0, 0}, {1, 8 << 20}, {700, 8 << 2
 
 // TestAgreement compares the filter with the oracle.
 func TestAgreement(t *testing.T) {
-	docs := append(own(t), foreign(t)...)
+	mine := own(t)
+	docs := append(mine, foreign(t)...)
 	for _, f := range fixtures(t) {
 		t.Run(f.name, func(t *testing.T) {
 			streams := 0
-			for _, doc := range docs {
+			for n, doc := range docs {
 				for i, v := range variants {
-					if len(doc.data) > 300<<10 && i > 2 {
-						break // the large ones say the same a thousand times
+					if len(doc.data) > 300<<10 && i != n%3 {
+						continue // the large ones say the same a thousand times
 					}
 					o := options()
 					v.ask(doc.data, &o)
 					want := consult(f.ds, compartment, o, doc.data)
 					for j, size := range sizes {
-						if len(doc.data) > 32<<10 && j != i%len(sizes) {
-							continue
+						if n >= len(mine) && j != (n+i)%len(sizes) {
+							continue // each size for some
 						}
 						o.Window, o.Lookahead = size.window, size.lookahead
 						for _, src := range readers(doc.data, i) {
@@ -91,7 +92,7 @@ func TestAgreement(t *testing.T) {
 					}
 				}
 			}
-			t.Log(streams, "streams agree or not")
+			t.Log(streams, "streams")
 		})
 	}
 }
