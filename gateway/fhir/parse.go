@@ -58,8 +58,11 @@ func (p *parser) parse(m Message) *Error {
 			return e
 		}
 	}
-	if p.request.Page != "" && p.others > 0 {
-		return &Error{Kind: BadParameter, Param: "_page"}
+	if p.request.Page != "" {
+		if p.others > 0 {
+			return &Error{Kind: BadParameter, Param: "_page"}
+		}
+		p.request.Params = nil // a _count that a client adds to every link: the sealed search has its own
 	}
 	// _format overrides Accept: http.html, section 3.1.0.1.11.
 	if !slices.Contains(p.once, "_format") && !acceptable(values(m.Header, "Accept")) {

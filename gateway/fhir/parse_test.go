@@ -56,6 +56,7 @@ func TestInteractions(t *testing.T) {
 		{"GET /%50atient/%31%2D2", fhir.Request{Interaction: fhir.Read, Type: "Patient", ID: "1-2"}, "Patient/1-2"},
 		{"GET /Patient/1/%5fhistory/2", fhir.Request{Interaction: fhir.VRead, Type: "Patient", ID: "1", Version: "2"}, "Patient/1/_history/2"},
 		{"GET /Patient?_page=abc-_.~9", fhir.Request{Interaction: fhir.SearchType, Type: "Patient", Page: "abc-_.~9"}, "Patient"},
+		{"GET /Patient?_page=abc&_count=1000", fhir.Request{Interaction: fhir.SearchType, Type: "Patient", Page: "abc"}, "Patient"},
 		{"GET /Patient?_page=abc&_format=json", fhir.Request{Interaction: fhir.SearchType, Type: "Patient", Page: "abc"}, "Patient"},
 	} {
 		if got := parse(t, test.in); !reflect.DeepEqual(*got, test.want) || got.Path() != test.path {

@@ -56,7 +56,8 @@ type Request struct {
 	Params []Param
 
 	// Page is the value of _page, the gateway's own sealed continuation. Where
-	// it is set, Params is empty.
+	// it is set, Params is empty: no other parameter may stand beside it but
+	// _count, which is ignored, since clients add it to links (@medplum/core).
 	Page string
 
 	Dropped []string // names of unknown parameters, dropped under Prefer: handling=lenient

@@ -57,7 +57,6 @@ func (p *parser) result(one pair, bad *Error) *Error {
 		if !ok {
 			return bad
 		}
-		p.others++
 		r.Params = append(r.Params, Param{Name: "_count", Values: []string{strconv.Itoa(n)}})
 	case "_sort":
 		keys := strings.Split(v, ",")
