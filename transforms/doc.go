@@ -10,8 +10,9 @@
 //     whose type has no row, which carries a denied security label, or which lies outside the
 //     patient's compartment does not leave, nor does what its Bundle entry says of it;
 //   - a number or a text that is kept leaves with the characters that it came with;
-//   - ids of resources in references, and the EHR's own address, do not leave where a row says
-//     token or reference, nor inside an element that is kept;
+//   - ids of resources in references do not leave where a row says token or reference, nor in a
+//     reference inside an element that is kept; what other texts of a kept element say is the
+//     row's to know (a url, a note);
 //   - what was reduced says so: every resource released through a row carries the tag SUBSETTED,
 //     whether or not this one lost something, since else the tag would tell what was there;
 //   - whose data a window of output discloses is known to the [Sink] before it writes the window.

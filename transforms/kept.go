@@ -135,6 +135,9 @@ func (f *filter) keptObject(in inside, n *node) (bool, error) {
 		case isReference && c == '"' && !under:
 			leaves, err = f.reference(in.row, below.look && n != nil && n.part)
 			withoutReference = !leaves
+		case isReference && c == '[' && !under: // FHIR has no list of literal references
+			withoutReference = true
+			err = f.skip(false)
 		case isReference && under && withoutReference:
 			err = f.skip(false)
 		default:

@@ -524,6 +524,9 @@ func (r *oracle) keepObject(rows rows, root, path string, object map[string]any,
 				continue
 			}
 		}
+		if _, list := object["reference"].([]any); list && base == "reference" {
+			continue
+		}
 		if s, ok := object["reference"].(string); ok && base == "reference" {
 			ref, ok := r.reference(s)
 			if !ok {
