@@ -37,6 +37,10 @@ type admission struct {
 	req    *fhir.Request
 }
 
+// maxTarget bounds path and query as the EHR is sent them, where an escape makes three bytes
+// of one. The upstream sends no more than 16 KiB.
+const maxTarget = 15 << 10
+
 // query is what the EHR is asked.
 type query struct {
 	admission *admission
@@ -95,8 +99,11 @@ func (a *admission) search() (*query, error) {
 	q := &query{admission: a, path: a.req.Type}
 	asked := fhir.Request{Type: a.req.Type}
 	for _, p := range a.req.Params {
-		if !a.readable(p) && !named[p.Name] {
-			return nil, refusal("search-hidden").naming(p.Name)
+		if !a.readable(p) {
+			if !named[p.Name] {
+				return nil, refusal("search-hidden").naming(p.Name)
+			}
+			p = whole(p)
 		}
 		opened, ok := a.openValues(p)
 		if !ok {
@@ -116,6 +123,9 @@ func (a *admission) search() (*query, error) {
 		}
 	}
 	q.raw = asked.Encode()
+	if len(q.path)+len(q.raw) > maxTarget {
+		return nil, refusal("too-long")
+	}
 	return q, nil
 }
 
@@ -188,6 +198,16 @@ func exact(p fhir.Param) bool {
 		return v != ""
 	}
 	return false
+}
+
+// whole makes a named parameter confirm a text and not its beginning, by which a name could be
+// found out letter by letter: a string matches what starts with it (FHIR R4, search.html,
+// section 2.21.1.5.5), and some servers take a star for anything.
+func whole(p fhir.Param) fhir.Param {
+	if p.Definition.Type == fhir.String {
+		p.Modifier = "exact"
+	}
+	return p
 }
 
 // open turns an id that the client sent into the EHR's own.

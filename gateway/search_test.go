@@ -1,0 +1,45 @@
+package gateway_test
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/halfdoor/halfdoor/gateway/demo"
+)
+
+// TestNamedSearchConfirms asks for the beginning of a hidden name: a search that the dataset
+// names confirms what the desk knows whole, and finds nothing out letter by letter.
+func TestNamedSearchConfirms(t *testing.T) {
+	w := newWorld(t)
+	body, _ := w.sandbox.Resource("Patient", w.sandbox.IDs("Patient")[3])
+	family, born := gjson.GetBytes(body, "name.0.family").String(), gjson.GetBytes(body, "birthDate").String()
+	token := w.token("demo-scheduling", demo.TokenOptions{}) // does not see names
+	find := func(family string) reply {
+		return w.get(token, "/Patient?birthdate="+born+"&family="+url.QueryEscape(family))
+	}
+	if r := find(family); r.status != 200 || len(r.json().Get("entry").Array()) != 1 {
+		t.Fatalf("the whole name: %d %s", r.status, r.body)
+	}
+	for n := 1; n < len(family); n++ {
+		if r := find(family[:n]); r.status != 200 || r.json().Get("entry").Exists() {
+			t.Errorf("%q finds it too: %d", family[:n], r.status)
+		}
+	}
+}
+
+// TestLongQuery sends a query that is within bounds, and beyond them once it is escaped for
+// the EHR: the client's fault, and not the gateway's.
+func TestLongQuery(t *testing.T) {
+	w := newWorld(t)
+	value := strings.Repeat("!", 1900)
+	r := w.get(w.token("demo-scheduling", demo.TokenOptions{}), "/Practitioner?family="+value+"&family="+value+"&family="+value+"&family="+value)
+	if r.status != 414 || r.code() != "too-long" {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	if rec := w.record(r); rec.Status != 414 || rec.Code != "too-long" {
+		t.Errorf("record %+v", rec)
+	}
+}
