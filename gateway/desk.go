@@ -20,9 +20,6 @@ type desk struct {
 // rather than let it run under something that the client did not mean.
 func (g *generation) desk(caller *auth.Caller, h http.Header) (desk, error) {
 	trusted := g.trusts[clientKey{caller.Issuer, caller.ClientID}]
-	if trusted == nil {
-		trusted = g.trusts[clientKey{"", caller.ClientID}]
-	}
 	var d desk
 	for _, s := range []struct {
 		name, header, claim string

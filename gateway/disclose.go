@@ -3,6 +3,9 @@ package gateway
 import (
 	"net/http"
 	"strconv"
+	"strings"
+
+	"github.com/tidwall/gjson"
 
 	"github.com/halfdoor/halfdoor/gateway/accesslog"
 	"github.com/halfdoor/halfdoor/gateway/fhir"
@@ -16,13 +19,12 @@ type disclosure struct {
 	*call
 	ask  *admission
 	resp *upstream.Response
-	ctl  *http.ResponseController
 }
 
 // disclose filters the EHR's answer to the client.
 func (c *call) disclose(q *query, resp *upstream.Response) error {
 	a := q.admission
-	d := &disclosure{call: c, ask: a, resp: resp, ctl: http.NewResponseController(c.w)}
+	d := &disclosure{call: c, ask: a, resp: resp}
 	o := transforms.Options{
 		Tokens: a.seal, EHR: a.route.ehr.Bases(), Base: a.route.base, Link: a.link(c.begun),
 		Patient: a.patient(), DenyLabels: a.dec.DenyLabels,
@@ -33,12 +35,14 @@ func (c *call) disclose(q *query, resp *upstream.Response) error {
 	} else {
 		o.Root, o.RootID = a.req.Type, q.id
 	}
-	report, err := a.dec.Plan.Filter(d, resp.Body, o)
+	// Only the type that was asked for leaves: the scopes were looked at for no other, whatever
+	// the EHR adds to a search.
+	report, err := c.gen.singles[a.dec.Dataset][a.req.Type].Filter(d, resp.Body, o)
+	c.g.metrics.filtered(report)
 	if err != nil {
 		c.rec.Totals = totals(report)
 		return err
 	}
-	c.g.metrics.filtered(report)
 	return nil
 }
 
@@ -65,7 +69,7 @@ func (d *disclosure) Release(w *transforms.Window) error {
 	if first {
 		d.begin(w)
 	}
-	if err := d.ctl.SetWriteDeadline(d.g.now().Add(d.gen.patience)); err != nil {
+	if err := d.await(0); err != nil {
 		return err
 	}
 	if !d.head {
@@ -73,20 +77,28 @@ func (d *disclosure) Release(w *transforms.Window) error {
 			return err
 		}
 	}
-	if !w.Last {
-		return d.ctl.Flush()
+	if w.Last {
+		return nil
 	}
-	return nil
+	if err := d.ctl.Flush(); err != nil {
+		return err
+	}
+	// HTTP/2 resets a stream whose deadline passes while nobody writes.
+	return d.await(d.gen.longest)
 }
 
-// begin writes the header of a good answer. No validator, length or location of the EHR's
+// opaque is what an entity tag says, weak or not.
+func opaque(tag string) string { return strings.Trim(strings.TrimPrefix(tag, "W/"), `"`) }
+
+// begin writes the header of a good answer. An entity tag leaves where it is the version that
+// the body says (FHIR R4, http.html, section 3.1.0.5), and nothing besides. No other validator, length or location of the EHR's
 // survives but what the dataset keeps of them.
 func (d *disclosure) begin(w *transforms.Window) {
 	h := d.w.Header()
 	d.headers(h)
 	plan, kind := d.ask.dec.Plan, d.ask.req.Type
 	if d.ask.req.Interaction != fhir.SearchType {
-		if d.resp.ETag != "" && plan.Method(kind, "meta.versionId") == transforms.Keep {
+		if version := gjson.GetBytes(w.Body, "meta.versionId").String(); version != "" && opaque(d.resp.ETag) == version {
 			h.Set("ETag", d.resp.ETag)
 		}
 		if d.resp.LastModified != "" && plan.Method(kind, "meta.lastUpdated") == transforms.Keep {

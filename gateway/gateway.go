@@ -152,6 +152,8 @@ func (g *Gateway) Ready() error {
 
 // Close records the stop and ends the access log. Calls must have ended.
 func (g *Gateway) Close() error {
+	g.reloading.Lock() // a reload under way swaps before, or finds the log closed
+	defer g.reloading.Unlock()
 	err := g.Act("stop", "")
 	g.current.Load().release()
 	return errors.Join(err, g.log.Close())

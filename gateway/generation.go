@@ -20,6 +20,7 @@ import (
 	"github.com/halfdoor/halfdoor/gateway/upstream"
 	"github.com/halfdoor/halfdoor/gateway/vault"
 	"github.com/halfdoor/halfdoor/policies"
+	"github.com/halfdoor/halfdoor/transforms"
 )
 
 // generation is everything that a reload replaces: one immutable value, which a call holds
@@ -27,6 +28,7 @@ import (
 type generation struct {
 	auth     *auth.Authenticator
 	policies *policies.Engine
+	singles  map[string]map[string]*transforms.Plan // by dataset and type: that type alone
 	vault    *vault.Vault
 	routes   []*route
 	trusts   map[clientKey][]string
@@ -34,6 +36,7 @@ type generation struct {
 	limits   fhir.Limits
 	window   int
 	patience time.Duration // for a client to take one window
+	longest  time.Duration // that an EHR may take for a whole call
 	tls      *tls.Config
 	adminTLS *tls.Config // nil: plain
 	admin    configs.Secret
@@ -88,6 +91,10 @@ func build(cfg *configs.Config, before *generation, now func() time.Time) (_ *ge
 	}
 	g.policies, e = Policies(cfg.Policy.Bundle)
 	part("policy", e)
+	if e == nil {
+		g.singles, e = singles(g.policies)
+		part("policy", e)
+	}
 	g.auth, e = authenticator(cfg, before, now)
 	part("issuers", e)
 	keys := vault.Options{Keyset: cfg.Vault.Keyset.Bytes(), Dir: cfg.Vault.Dir, Now: now}
@@ -98,6 +105,7 @@ func build(cfg *configs.Config, before *generation, now func() time.Time) (_ *ge
 	}
 	part("vault", e)
 	for i := range cfg.EHRs {
+		g.longest = max(g.longest, time.Duration(cfg.EHRs[i].Timeouts.Total))
 		r, e := newRoute(cfg.PublicURL, &cfg.EHRs[i], int64(cfg.Limits.ResponseBytes))
 		part("ehrs: "+cfg.EHRs[i].Name, e)
 		if e == nil {
@@ -167,6 +175,27 @@ func Policies(folder string) (*policies.Engine, error) {
 		bundle = fs.FS(os.DirFS(folder))
 	}
 	return policies.Load(policies.Options{Bundle: bundle, Compartment: fhir.PatientCompartment()})
+}
+
+// singles are the plans of an engine's datasets, each once for every type that it has a row for.
+func singles(engine *policies.Engine) (map[string]map[string]*transforms.Plan, error) {
+	all := map[string]map[string]*transforms.Plan{}
+	for _, name := range engine.Datasets() {
+		plan, _ := engine.Plan(name)
+		whole := plan.Dataset()
+		all[name] = map[string]*transforms.Plan{}
+		for kind, rows := range whole.Resources {
+			single, err := transforms.Compile(&transforms.Dataset{
+				Name: whole.Name, Title: whole.Title, Version: whole.Version,
+				Resources: map[string]map[string]transforms.Rule{kind: rows},
+			}, fhir.PatientCompartment())
+			if err != nil {
+				return nil, fmt.Errorf("dataset %s, %s alone: %w", name, kind, err)
+			}
+			all[name][kind] = single
+		}
+	}
+	return all, nil
 }
 
 func listenerTLS(c configs.TLS, now func() time.Time) (*tls.Config, error) {

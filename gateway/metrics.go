@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/halfdoor/halfdoor/gateway/fhir"
 	"github.com/halfdoor/halfdoor/transforms"
 )
 
@@ -70,6 +71,9 @@ func (m *metrics) filtered(r transforms.Report) {
 	}
 	for cause, kinds := range r.Dropped {
 		for kind, n := range kinds {
+			if !fhir.Known(kind) {
+				kind = "other" // of the EHR's invention
+			}
 			m.resources.WithLabelValues(kind, cause).Add(float64(n))
 		}
 	}

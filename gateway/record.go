@@ -20,9 +20,11 @@ type call struct {
 	g        *Gateway
 	gen      *generation
 	w        http.ResponseWriter
+	ctl      *http.ResponseController
 	ids      correlation
 	begun    time.Time
 	head     bool
+	unread   bool // HTTP/1.1, with a body that nobody reads
 	rec      accesslog.Record
 	released bool   // a window has left: only an abort can take the answer back
 	code     string // outcome for the metrics
@@ -30,7 +32,11 @@ type call struct {
 
 func (g *Gateway) begin(w http.ResponseWriter, r *http.Request) *call {
 	gen := g.hold()
-	c := &call{g: g, gen: gen, w: w, ids: correlate(r.Header), begun: g.now(), head: r.Method == http.MethodHead}
+	c := &call{
+		g: g, gen: gen, w: w, ctl: http.NewResponseController(w), ids: correlate(r.Header), begun: g.now(),
+		head: r.Method == http.MethodHead, unread: r.ContentLength != 0 && r.ProtoMajor == 1,
+	}
+	_ = c.await(gen.longest) // where this fails, the server's own timeout holds
 	c.rec = accesslog.Record{
 		Time: c.begun, Correlation: c.ids.correlation, RequestID: c.ids.request, Trace: c.ids.trace,
 		Source:  source(r, gen.proxies),
@@ -134,6 +140,12 @@ func (c *call) names(ehr string, seal *vault.Sealer, subjects []transforms.Subje
 		}
 	}
 	return nil
+}
+
+// await gives the client its time to take what is written next, after so long a wait for an
+// EHR: the wait is the EHR's, whose own timeouts bound it. Deadlines are of the real clock.
+func (c *call) await(ehr time.Duration) error {
+	return c.ctl.SetWriteDeadline(time.Now().Add(ehr + c.gen.patience))
 }
 
 // commit makes the record durable.

@@ -73,6 +73,7 @@ var answers = map[string]answer{
 	"method-not-allowed":  {405, "not-supported", "The gateway does not offer this method here.", never},
 	"not-acceptable":      {406, "not-supported", "The gateway answers in JSON only.", after},
 	"too-long":            {414, "too-long", "The request is longer than the gateway reads.", after},
+	"body-not-taken":      {400, "invalid", "A request that reads must not have a body.", after},
 	"page-invalid":        {400, "invalid", "This link to another page is not valid for this app, or has expired. Repeat the search.", after},
 	"overloaded":          {503, "throttled", "The gateway has as many calls as it can serve.", soon},
 	"log-unavailable":     {503, "exception", "The access log cannot be written, so nothing may be disclosed. The gateway's operators have been told.", soon},
@@ -129,8 +130,10 @@ func refused(err error) *Refusal {
 	switch {
 	case errors.As(err, &own):
 		return own
-	case errors.Is(err, accesslog.ErrPoisoned):
+	case errors.Is(err, accesslog.ErrPoisoned), errors.Is(err, accesslog.ErrClosed):
 		return refusal("log-unavailable")
+	case errors.Is(err, accesslog.ErrRecord): // a window names more subjects than a record holds
+		return refusal("ehr-too-large")
 	case errors.As(err, &token):
 		return refusedToken(token)
 	case errors.As(err, &parse):
@@ -145,6 +148,10 @@ func refused(err error) *Refusal {
 		return refusal("page-invalid")
 	case errors.Is(err, vault.ErrMapping), errors.Is(err, vault.ErrNoMapping):
 		return refusal("vault-unavailable")
+	case errors.Is(err, vault.ErrNotID):
+		return refusal("ehr-invalid")
+	case errors.Is(err, vault.ErrTooLong):
+		return refusal("ehr-too-large")
 	case errors.As(err, &ehr): // before the filter's error, which wraps it where the body broke
 		return refusedEHR(ehr)
 	case errors.As(err, &filter):
@@ -287,15 +294,19 @@ func (g *Gateway) refuse(c *call, err error) {
 		c.abort(r)
 	}
 	c.rec.Kind, c.rec.Status, c.rec.Code = accesslog.KindRefusal, r.status, r.Code
+	c.rec.Subjects, c.rec.Patients, c.rec.More, c.rec.Totals = nil, nil, false, nil // nothing has left
 	if recErr := c.commit(); recErr != nil && r.Code != "log-unavailable" {
 		r = refusal("log-unavailable")
 		c.outcome(r)
 	}
 	if r.Code == "client-gone" {
-		return
+		panic(http.ErrAbortHandler) // a handler that returns without a word has answered 200
 	}
 	h := c.w.Header()
 	c.headers(h)
+	if c.unread {
+		h.Set("Connection", "close") // rather than wait for the rest of it
+	}
 	if r.status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", challenge(r))
 	}

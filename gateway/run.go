@@ -28,7 +28,7 @@ type RunOptions struct {
 	Now     func() time.Time // default time.Now
 	LogFS   accesslog.FS     // as in Options
 
-	Listener, Admin net.Listener     // default: opened as the configuration says
+	Listener, Admin net.Listener     // Run closes them; default: opened as the configuration says
 	Reload          <-chan os.Signal // each asks for a reload
 	Ready           func(Addresses)  // called once, when calls are served
 }
@@ -39,6 +39,7 @@ type Addresses struct{ FHIR, Admin net.Addr }
 // Run serves until ctx ends, and then drains: no new calls, those under way to their end,
 // but no longer than the configured shutdown timeout.
 func Run(ctx context.Context, o RunOptions) error {
+	defer o.letGo()
 	cfg, err := o.Load()
 	if err != nil {
 		return err
@@ -106,21 +107,28 @@ func Run(ctx context.Context, o RunOptions) error {
 	return errors.Join(err, g.Close())
 }
 
+// letGo closes the listeners that were given, also where nothing came to serve on them.
+func (o *RunOptions) letGo() {
+	for _, l := range []net.Listener{o.Listener, o.Admin} {
+		if l != nil {
+			_ = l.Close() // closed already, where it was served on
+		}
+	}
+}
+
 // server is the FHIR listener's: HTTP/2 and HTTP/1.1 over TLS, bounded in what a client
 // can make it hold or wait for.
 func (g *Gateway) server(cfg *configs.Config, noise *stdlog.Logger) *http.Server {
-	longest := time.Duration(0)
-	for _, e := range cfg.EHRs {
-		longest = max(longest, time.Duration(e.Timeouts.Total))
-	}
 	return &http.Server{
 		Handler:           g,
 		MaxHeaderBytes:    int(cfg.Limits.HeaderBytes),
 		ReadHeaderTimeout: time.Duration(cfg.Limits.ReadHeaderTimeout),
 		ReadTimeout:       time.Duration(cfg.Limits.ReadHeaderTimeout), // no interaction here has a body
 		IdleTimeout:       time.Duration(cfg.Limits.IdleTimeout),
-		WriteTimeout:      longest + time.Duration(cfg.Limits.WriteTimeout), // each window moves it
-		ErrorLog:          noise,
+
+		DisableGeneralOptionsHandler: true,                                                              // "OPTIONS *" is refused and recorded like any other
+		WriteTimeout:                 g.current.Load().longest + time.Duration(cfg.Limits.WriteTimeout), // each call and window moves it
+		ErrorLog:                     noise,
 		TLSConfig: &tls.Config{
 			MinVersion: tls.VersionTLS12, // the generation's own minimum decides
 			NextProtos: []string{"h2", "http/1.1"},

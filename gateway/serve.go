@@ -26,6 +26,9 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 		return refusal("overloaded")
 	}
 	defer g.room.leave()
+	if r.ContentLength != 0 && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		return refusal("body-not-taken") // RFC 9110, section 9.3.1: perhaps another request, for another server
+	}
 
 	route, below, err := c.gen.route(r)
 	if err != nil {
@@ -61,6 +64,9 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 	page, req, err := c.gen.turn(route, caller, seal, req, c.begun)
 	if err != nil {
 		return err
+	}
+	if page != nil {
+		c.asks(req)
 	}
 
 	// The floor is code, the policy only narrows it.

@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -382,5 +383,43 @@ func TestDocuments(t *testing.T) {
 	}
 	if r := w.do("HEAD", "", "/metadata"); r.status != 200 || len(r.body) != 0 || r.header.Get("Content-Length") != "" {
 		t.Errorf("HEAD: %d %v", r.status, r.header)
+	}
+}
+
+// TestRecordOfAPage turns a page: its record says what was searched.
+func TestRecordOfAPage(t *testing.T) {
+	w := newWorld(t)
+	token := w.token("demo-scheduling", demo.TokenOptions{})
+	first := w.get(token, "/Appointment?_count=3&status=booked")
+	second := w.get(token, first.json().Get(`link.#(relation=="next").url`).String())
+	if second.status != 200 {
+		t.Fatalf("%d %s", second.status, second.body)
+	}
+	one, two := w.record(first).Request, w.record(second).Request
+	if len(two.Parameters) != 2 || fmt.Sprint(one) != fmt.Sprint(two) {
+		t.Errorf("the first page's record says %+v, the second's %+v", one, two)
+	}
+}
+
+// TestSharedTypes lets an app that was launched for a patient see a practitioner, where a
+// scope names the type itself; and patient/*.rs does not.
+func TestSharedTypes(t *testing.T) {
+	w := newWorld(t)
+	patient := w.sandbox.IDs("Patient")[appPatient]
+	app := func(scope string) string {
+		return w.token("demo-app", demo.TokenOptions{Scopes: []string{scope}, Claims: map[string]any{"patient": patient}})
+	}
+	r := w.get(app("patient/Practitioner.rs"), "/Practitioner?_count=1")
+	id := r.json().Get("entry.0.resource.id").String()
+	if r.status != 200 || id == "" {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	if r := w.get(app("patient/Practitioner.rs"), "/Practitioner/"+id); r.status != 200 {
+		t.Errorf("read: %d %s", r.status, r.body)
+	}
+	for _, path := range []string{"/Practitioner", "/Practitioner/" + id} {
+		if r := w.get(app("patient/*.rs"), path); r.status != 403 || r.code() != "scope" {
+			t.Errorf("%s under patient/*.rs: %d %s", path, r.status, r.code())
+		}
 	}
 }

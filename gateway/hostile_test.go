@@ -1,0 +1,92 @@
+package gateway_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/halfdoor/halfdoor/gateway/accesslog"
+	"github.com/halfdoor/halfdoor/gateway/demo"
+)
+
+// TestNoSilentOK makes the gateway's own side of a call fail, not the client's: the answer
+// must be a refusal, and never the 200 that a handler sends which says nothing.
+func TestNoSilentOK(t *testing.T) {
+	t.Run("an id that is none", func(t *testing.T) {
+		w := newWorld(t, withEHR(says(`{"resourceType":"Bundle","type":"searchset","entry":[{"resource":{"resourceType":"Location","id":"not an id","status":"active"}}]}`)))
+		r := w.get(w.token("demo-scheduling", demo.TokenOptions{}), "/Location")
+		if r.status != 502 || r.code() != "ehr-invalid" {
+			t.Fatalf("%d %q %v", r.status, r.body, r.err)
+		}
+		if rec := w.record(r); rec.Kind != accesslog.KindRefusal || rec.Status != 502 || len(rec.Subjects) != 0 || rec.More || rec.Totals != nil {
+			t.Errorf("record %+v", rec)
+		}
+	})
+	t.Run("more subjects than a record holds", func(t *testing.T) {
+		var many strings.Builder
+		many.WriteString(`{"resourceType":"Bundle","type":"searchset","entry":[{"resource":{"resourceType":"Appointment","id":"a1","status":"booked","participant":[`)
+		for i := range 60_000 {
+			if i > 0 {
+				many.WriteByte(',')
+			}
+			fmt.Fprintf(&many, `{"actor":{"reference":"Patient/registration-number-%d"}}`, i)
+		}
+		many.WriteString(`]}}]}`)
+		w := newWorld(t, withEHR(says(many.String())), withConfig(func(y string) string { return y + "policy:\n  bundle: bundle\n" }), withBundle(map[string]string{
+			"halfdoor/decision.rego":                 strings.Replace(allowAll, `"access"`, `"scheduling"`, 1),
+			"halfdoor/datasets/scheduling/data.yaml": "title: Narrow\nversion: 1\nresources:\n  Appointment: {id: token, status: keep}\nsearch: {}\nwrite: {}\n",
+		}))
+		r := w.get(w.token("demo-scheduling", demo.TokenOptions{}), "/Appointment")
+		if r.status != 502 || r.code() != "ehr-too-large" {
+			t.Fatalf("%d %.300q %v", r.status, r.body, r.err)
+		}
+		if rec := w.record(r); rec.Kind != accesslog.KindRefusal || rec.Status != 502 || len(rec.Subjects) != 0 || len(rec.Patients) != 0 || rec.More || rec.Totals != nil {
+			t.Errorf("record: %s %d, %d subjects, more %v, totals %v", rec.Kind, rec.Status, len(rec.Subjects), rec.More, rec.Totals)
+		}
+	})
+}
+
+// TestOnlyTheTypeAsked has an EHR that adds to a search what nobody asked for: the scopes
+// cover the type that was asked for, not those.
+func TestOnlyTheTypeAsked(t *testing.T) {
+	w := newWorld(t, withEHR(says(`{"resourceType":"Bundle","type":"searchset","entry":[`+
+		`{"resource":{"resourceType":"Appointment","id":"a1","status":"booked","participant":[{"actor":{"reference":"Patient/p1"}}]}},`+
+		`{"resource":{"resourceType":"Patient","id":"p1","active":true,"birthDate":"1970-01-01"},"search":{"mode":"include"}}]}`)))
+	token := w.token("demo-scheduling", demo.TokenOptions{Scopes: []string{"system/Appointment.rs"}})
+	r := w.get(token, "/Appointment")
+	entries := r.json().Get("entry").Array()
+	if r.status != 200 || len(entries) != 1 || entries[0].Get("resource.resourceType").String() != "Appointment" {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	if rec := w.record(r); rec.Totals.Dropped["type"]["Patient"] != 1 || rec.Totals.Released["Appointment"] != 1 {
+		t.Errorf("totals %+v", rec.Totals)
+	}
+}
+
+// TestEntityTag has EHRs whose entity tag says more than the version.
+func TestEntityTag(t *testing.T) {
+	for tag, leaves := range map[string]bool{`W/"3"`: true, `W/"a1/_history/3"`: false, `"c2VjcmV0"`: false, `W/"33"`: false} {
+		w := newWorld(t, withEHR(says(`{"resourceType":"Location","id":"a1","meta":{"versionId":"3"},"status":"active"}`, "ETag", tag)),
+			withConfig(func(y string) string { return y + "policy:\n  bundle: bundle\n" }), withBundle(map[string]string{
+				"halfdoor/decision.rego":                 strings.Replace(allowAll, `"access"`, `"scheduling"`, 1),
+				"halfdoor/datasets/scheduling/data.yaml": "title: Ids kept\nversion: 1\nresources:\n  Location: {id: keep, meta.versionId: keep, status: keep}\nsearch: {}\nwrite: {}\n",
+			}))
+		r := w.get(w.token("demo-scheduling", demo.TokenOptions{}), "/Location/a1")
+		if r.status != 200 || (r.header.Get("ETag") != "") != leaves {
+			t.Errorf("%s: %d, ETag %q", tag, r.status, r.header.Get("ETag"))
+		}
+	}
+}
+
+// TestMetricLabels has an EHR that invents resource types: none becomes a label.
+func TestMetricLabels(t *testing.T) {
+	w := newWorld(t, withEHR(says(`{"resourceType":"Bundle","type":"searchset","entry":[{"resource":{"resourceType":"Oddwick","id":"1"}},{"resource":{"resourceType":"Observation","id":"1"}}]}`)))
+	if r := w.get(w.token("demo-scheduling", demo.TokenOptions{}), "/Location"); r.status != 200 {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	_, metrics := w.ask("GET", "/metrics", "")
+	if strings.Contains(metrics, "Oddwick") || !strings.Contains(metrics, `halfdoor_filter_resources_total{outcome="type",type="other"} 1`) ||
+		!strings.Contains(metrics, `halfdoor_filter_resources_total{outcome="type",type="Observation"} 1`) {
+		t.Error("labels of the EHR's invention, or none")
+	}
+}
