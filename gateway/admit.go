@@ -1,16 +1,12 @@
 package gateway
 
 import (
-	"context"
-	"io"
-	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/halfdoor/halfdoor/gateway/auth"
 	"github.com/halfdoor/halfdoor/gateway/fhir"
 	"github.com/halfdoor/halfdoor/gateway/smart"
-	"github.com/halfdoor/halfdoor/gateway/upstream"
 	"github.com/halfdoor/halfdoor/gateway/vault"
 	"github.com/halfdoor/halfdoor/policies"
 	"github.com/halfdoor/halfdoor/transforms"
@@ -35,18 +31,6 @@ type admission struct {
 	floor  smart.Floor
 	dec    *policies.Decision
 	req    *fhir.Request
-}
-
-// maxTarget bounds path and query as the EHR is sent them, where an escape makes three bytes
-// of one. The upstream sends no more than 16 KiB.
-const maxTarget = 15 << 10
-
-// query is what the EHR is asked.
-type query struct {
-	admission *admission
-	path, raw string
-	id        string // of a read: the resource that must come back
-	nothing   bool   // the answer is known to be empty: the EHR is not asked
 }
 
 func (a *admission) admit(p *page) (*query, error) {
@@ -293,25 +277,6 @@ func (a *admission) openIdentifier(p fhir.Param, v string) string {
 		}
 	}
 	return v
-}
-
-// ask sends the query with the gateway's own credentials, or knows the answer already.
-func (q *query) ask(ctx context.Context, c *call) (*upstream.Response, error) {
-	if q.nothing {
-		body := `{"resourceType":"Bundle","type":"searchset","total":0,"link":[{"relation":"self","url":"` + q.admission.route.base + `"}]}`
-		return &upstream.Response{Status: http.StatusOK, Body: io.NopCloser(strings.NewReader(body))}, nil
-	}
-	resp, err := q.admission.route.ehr.Do(ctx, upstream.Call{
-		Method: http.MethodGet, Path: q.path, Query: q.raw, Header: c.ids.headers(),
-	})
-	if err != nil {
-		return nil, err
-	}
-	if resp.Status != http.StatusOK {
-		resp.Body.Close()
-		return nil, refusedStatus(resp)
-	}
-	return resp, nil
 }
 
 // splitCombination reads one entry of a dataset's search: "family+birthdate".

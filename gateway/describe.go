@@ -26,7 +26,7 @@ func (g *Gateway) describe(c *call, r *http.Request, rt *route, document string)
 		return g.describeSMART(c, r, rt)
 	}
 	req, err := fhir.Parse(message(r, document), c.gen.limits)
-	c.asks(req)
+	c.asks(req, err)
 	if err != nil {
 		return err
 	}

@@ -23,8 +23,22 @@ type disclosure struct {
 
 // disclose filters the EHR's answer to the client.
 func (c *call) disclose(q *query, resp *upstream.Response) error {
+	d := &disclosure{call: c, ask: q.admission, resp: resp}
+	report, err := q.admission.plan().Filter(d, resp.Body, c.filter(q))
+	c.g.metrics.filtered(report)
+	if err != nil {
+		c.rec.Totals = totals(report)
+	}
+	return err
+}
+
+// plan lets only the type that was asked for leave: the scopes were looked at for no other,
+// whatever the EHR adds to a search.
+func (a *admission) plan() *transforms.Plan { return a.gen.singles[a.dec.Dataset][a.req.Type] }
+
+// filter is how the answer to a query is filtered.
+func (c *call) filter(q *query) transforms.Options {
 	a := q.admission
-	d := &disclosure{call: c, ask: a, resp: resp}
 	o := transforms.Options{
 		Tokens: a.seal, EHR: a.route.ehr.Bases(), Base: a.route.base, Link: a.link(c.begun),
 		Patient: a.patient(), DenyLabels: a.dec.DenyLabels,
@@ -35,15 +49,7 @@ func (c *call) disclose(q *query, resp *upstream.Response) error {
 	} else {
 		o.Root, o.RootID = a.req.Type, q.id
 	}
-	// Only the type that was asked for leaves: the scopes were looked at for no other, whatever
-	// the EHR adds to a search.
-	report, err := c.gen.singles[a.dec.Dataset][a.req.Type].Filter(d, resp.Body, o)
-	c.g.metrics.filtered(report)
-	if err != nil {
-		c.rec.Totals = totals(report)
-		return err
-	}
-	return nil
+	return o
 }
 
 // Release records a window, and then writes it.
@@ -80,8 +86,10 @@ func (d *disclosure) Release(w *transforms.Window) error {
 	if w.Last {
 		return nil
 	}
-	if err := d.ctl.Flush(); err != nil {
-		return err
+	if !d.head { // whose header waits for the end: with it, the client has all that it asked for, and goes
+		if err := d.ctl.Flush(); err != nil {
+			return err
+		}
 	}
 	// HTTP/2 resets a stream whose deadline passes while nobody writes.
 	return d.await(d.gen.longest)

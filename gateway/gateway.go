@@ -44,6 +44,7 @@ type Gateway struct {
 	fixed   fixed
 
 	calls      sync.WaitGroup // under way
+	loading    sync.Mutex     // taken before reloading
 	reloading  sync.Mutex
 	current    atomic.Pointer[generation]
 	reloadFail atomic.Pointer[reloadFailure] // nil after a reload that went live

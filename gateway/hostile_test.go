@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -88,5 +89,38 @@ func TestMetricLabels(t *testing.T) {
 	if strings.Contains(metrics, "Oddwick") || !strings.Contains(metrics, `halfdoor_filter_resources_total{outcome="type",type="other"} 1`) ||
 		!strings.Contains(metrics, `halfdoor_filter_resources_total{outcome="type",type="Observation"} 1`) {
 		t.Error("labels of the EHR's invention, or none")
+	}
+}
+
+// TestFormerVersion asks for a version from before the resource was restricted: what it is now
+// decides.
+func TestFormerVersion(t *testing.T) {
+	w := newWorld(t, withEHR(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		label := `{"system":"http://terminology.hl7.org/CodeSystem/v3-Confidentiality","code":"R"}`
+		switch path := strings.TrimPrefix(r.URL.Path, demo.BasePath); {
+		case path == "/Location": // before the restriction, as it were
+			says(`{"resourceType":"Bundle","type":"searchset","entry":[{"resource":{"resourceType":"Location","id":"a","status":"active"}},{"resource":{"resourceType":"Location","id":"b","status":"active"}}]}`).ServeHTTP(rw, r)
+		case strings.HasPrefix(path, "/Location/a") && !strings.Contains(path, "_history"):
+			says(`{"resourceType":"Location","id":"a","meta":{"versionId":"2","security":[`+label+`]},"status":"active"}`).ServeHTTP(rw, r)
+		case strings.HasPrefix(path, "/Location/a"):
+			says(`{"resourceType":"Location","id":"a","meta":{"versionId":"1"},"status":"active"}`).ServeHTTP(rw, r)
+		default:
+			says(`{"resourceType":"Location","id":"b","meta":{"versionId":"1"},"status":"active"}`).ServeHTTP(rw, r)
+		}
+	})))
+	token := w.token("demo-scheduling", demo.TokenOptions{})
+	ids := w.get(token, "/Location").json().Get("entry.#.resource.id").Array()
+	for path, want := range map[string]int{
+		"/Location/" + ids[0].String():                 404,
+		"/Location/" + ids[0].String() + "/_history/1": 404,
+		"/Location/" + ids[1].String() + "/_history/1": 200,
+	} {
+		r := w.get(token, path)
+		if r.status != want {
+			t.Errorf("%s: %d %s", path, r.status, r.body)
+		}
+		if rec := w.record(r); rec.Status != want || (len(rec.Subjects) > 0) != (want == 200) {
+			t.Errorf("record %+v", rec)
+		}
 	}
 }

@@ -1,8 +1,10 @@
 package gateway_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -210,4 +213,115 @@ func openFiles(t *testing.T) int {
 		t.Skip("no /proc")
 	}
 	return len(all)
+}
+
+// TestReloadsDoNotOvertake asks for two reloads at once: the configuration that was read last
+// is the one that serves.
+func TestReloadsDoNotOvertake(t *testing.T) {
+	w := newWorld(t)
+	check(t, w.close())
+	var loads atomic.Int32
+	first, second := make(chan struct{}), make(chan struct{})
+	var overtaken atomic.Bool
+	ready := make(chan gateway.Addresses, 1)
+	ctx, stop := context.WithCancel(t.Context())
+	reload := make(chan os.Signal)
+	ran := make(chan error, 1)
+	go func() {
+		ran <- gateway.Run(ctx, gateway.RunOptions{
+			Logger: zerolog.Nop(), Listener: listen(t), Admin: listen(t), Reload: reload, Ready: func(a gateway.Addresses) { ready <- a },
+			Load: func() (*configs.Config, error) {
+				switch loads.Add(1) {
+				case 2:
+					close(first)
+					select {
+					case <-second:
+						overtaken.Store(true)
+					case <-time.After(300 * time.Millisecond):
+					}
+				case 3:
+					close(second)
+				}
+				return configs.Load(w.made.Config)
+			},
+		})
+	}()
+	at := <-ready
+	reload <- syscall.SIGHUP
+	<-first
+	admin, err := os.ReadFile(w.made.Admin)
+	check(t, err)
+	w.admin = "http://" + at.Admin.String()
+	if status, body := w.ask("POST", "/reload", string(admin)); status != 200 {
+		t.Errorf("%d %s", status, body)
+	}
+	if overtaken.Load() {
+		t.Error("a reload read its configuration while another, which went live later, had read its own")
+	}
+	stop()
+	check(t, <-ran)
+}
+
+// TestCutByShutdown ends the gateway while a body is leaving that will not end in time: the
+// call is cut, and its closing record is in the log that Run leaves.
+func TestCutByShutdown(t *testing.T) {
+	for name, speak := range protocols {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, withConfig(func(y string) string { return y + "limits: {window: 4KiB}\nshutdown_timeout: 100ms\n" }))
+			speak(w)
+			w.ehr.Set(demo.FaultStallBody, 60<<10)
+			resp := w.open("/Appointment?_count=1000", "cut")
+			check(t, w.close())
+			if _, err := io.ReadAll(resp.Body); err == nil {
+				t.Error("a neat end")
+			}
+			recs := w.records("cut")
+			if last := recs[len(recs)-1]; last.Kind != accesslog.KindClose || last.Detail != "aborted" {
+				t.Errorf("the last record is %+v", last)
+			}
+			w.verify()
+		})
+	}
+}
+
+// TestStalledClient takes the beginning of a body and then nothing: it is cut when its time is
+// over, and holds nothing after that.
+func TestStalledClient(t *testing.T) {
+	for name, speak := range protocols {
+		t.Run(name, func(t *testing.T) {
+			endless := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				rw.Header().Set("Content-Type", "application/fhir+json")
+				_, err := io.WriteString(rw, `{"resourceType":"Bundle","type":"searchset","entry":[`)
+				for i := 0; err == nil && r.Context().Err() == nil; i++ {
+					_, err = fmt.Fprintf(rw, `%s{"resource":{"resourceType":"Location","id":"l%d","status":"active","name":"%s"}}`, ","[:min(1, i)], i, strings.Repeat("x", 1000))
+				}
+			})
+			w := newWorld(t, withEHR(endless), withConfig(func(y string) string { return y + "limits: {write_timeout: 200ms}\n" }))
+			speak(w)
+			resp := w.open("/Location", "stalled")
+			w.until("a closing record", func() bool {
+				recs := w.records("stalled")
+				last := recs[len(recs)-1]
+				return last.Kind == accesslog.KindClose && last.Detail == "aborted" && last.Code == "client-gone"
+			})
+			w.until("no call in flight", func() bool {
+				_, metrics := w.ask("GET", "/metrics", "")
+				return strings.Contains(metrics, "\nhalfdoor_calls_in_flight 0\n")
+			})
+			resp.Body.Close()
+		})
+	}
+}
+
+// open begins a call as the scheduling desk, and leaves its body unread.
+func (w *world) open(path, id string) *http.Response {
+	w.t.Helper()
+	req, err := http.NewRequest("GET", w.fhir+path, nil)
+	check(w.t, err)
+	req.Header.Set("Authorization", "Bearer "+w.token("demo-scheduling", demo.TokenOptions{}))
+	req.Header.Set("X-Request-Id", id)
+	resp, err := w.client.Do(req)
+	check(w.t, err)
+	w.t.Cleanup(func() { resp.Body.Close() })
+	return resp
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"net/http"
 	"runtime/debug"
 	"slices"
@@ -88,11 +89,17 @@ func (c *call) about(d desk) {
 }
 
 // asks notes the request as the client sent it: its id in the client's own token, values hashed.
-func (c *call) asks(req *fhir.Request) {
+// Of one that is not served, it is what was recognised.
+func (c *call) asks(req *fhir.Request, err error) {
+	q := &c.rec.Request
+	if e := (*fhir.Error)(nil); errors.As(err, &e) {
+		if q.Interaction = string(e.Interaction); fhir.Known(e.Type) {
+			q.Type = e.Type
+		}
+	}
 	if req == nil {
 		return
 	}
-	q := &c.rec.Request
 	q.Interaction, q.Type, q.ID, q.Version = string(req.Interaction), req.Type, req.ID, req.Version
 	q.Parameters = q.Parameters[:0]
 	for _, p := range req.Params {

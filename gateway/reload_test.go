@@ -143,3 +143,67 @@ func TestDrain(t *testing.T) {
 	check(t, <-closed)
 	w2.verify()
 }
+
+// TestPageAfterReload follows a link under another policy than the one that gave it out: the
+// search is decided and admitted anew.
+func TestPageAfterReload(t *testing.T) {
+	decide := func(dataset, patient string) string {
+		return strings.Replace(allowAll, `"dataset": "access"`, `"dataset": "`+dataset+`"`+patient, 1)
+	}
+	w := newWorld(t, withConfig(func(y string) string { return y + "policy:\n  bundle: bundle\n" }), withBundle(map[string]string{"halfdoor/decision.rego": decide("scheduling", "")}))
+	token := w.token("demo-scheduling", demo.TokenOptions{})
+	admin, err := os.ReadFile(w.made.Admin)
+	check(t, err)
+	next := w.get(token, "/Encounter?_count=2&status=finished").json().Get(`link.#(relation=="next").url`).String()
+	for _, c := range []struct {
+		name, policy string
+		status       int
+		code         string
+	}{
+		{"another dataset", decide("billing", ""), 400, "page-invalid"},
+		{"without the type", decide("access", ""), 403, "dataset-type"},
+		{"one patient", decide("scheduling", `, "patient": "`+w.sandbox.IDs("Patient")[1]+`"`), 400, "page-invalid"},
+		{"refused", allowNone, 403, "test-refused"},
+		{"as before", decide("scheduling", ""), 200, ""},
+	} {
+		w.edit("bundle/halfdoor/decision.rego", func(string) string { return c.policy })
+		if status, body := w.ask("POST", "/reload", string(admin)); status != 200 {
+			t.Fatalf("%s: reload: %d %s", c.name, status, body)
+		}
+		r := w.get(token, next)
+		if r.status != c.status || r.code() != c.code {
+			t.Errorf("%s: %d %s", c.name, r.status, r.body)
+		}
+		if rec := w.record(r); rec.Status != c.status || rec.Code != c.code {
+			t.Errorf("%s: record %+v", c.name, rec)
+		}
+	}
+	w.edit("bundle/halfdoor/datasets/scheduling/data.yaml", func(y string) string {
+		return strings.Replace(y, "    # Whether the visit took place: an appointment that became one is not moved.\n    status: keep\n", "", 1)
+	})
+	if status, body := w.ask("POST", "/reload", string(admin)); status != 200 {
+		t.Fatalf("reload: %d %s", status, body)
+	}
+	if r := w.get(token, next); r.status != 403 || r.code() != "search-hidden" {
+		t.Errorf("a search on what is hidden by now: %d %s", r.status, r.body)
+	}
+}
+
+// TestPolicyOnlyNarrows has a policy that names another patient than the token's launch.
+func TestPolicyOnlyNarrows(t *testing.T) {
+	patients := demo.NewEHR(demo.EHROptions{Seed: 7, Patients: 40}).IDs("Patient")
+	policy := strings.Replace(allowAll, `"dataset": "access"`, `"dataset": "scheduling", "patient": "`+patients[1]+`"`, 1)
+	w := newWorld(t, withConfig(func(y string) string { return y + "policy:\n  bundle: bundle\n" }), withBundle(map[string]string{"halfdoor/decision.rego": policy}))
+	app := w.token("demo-app", demo.TokenOptions{Claims: map[string]any{"patient": patients[0]}})
+	for _, path := range []string{"/Patient", "/Patient/" + patients[0], "/Patient/" + patients[1], "/Appointment"} {
+		if r := w.get(app, path); r.status != 404 || r.code() != "not-found" || w.record(r).Code != "not-found" {
+			t.Errorf("%s: %d %s", path, r.status, r.body)
+		}
+	}
+	// Without a launch, it holds the call to its patient.
+	desk := w.token("demo-scheduling", demo.TokenOptions{})
+	r := w.get(desk, "/Patient")
+	if entries := r.json().Get("entry").Array(); r.status != 200 || len(entries) != 1 || len(w.record(r).Subjects) != 1 {
+		t.Errorf("%d, %d entries", r.status, len(entries))
+	}
+}

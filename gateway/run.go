@@ -179,6 +179,8 @@ func (g *Gateway) follow(ctx context.Context, o RunOptions) {
 func (g *Gateway) files() []string { return g.current.Load().files }
 
 func (g *Gateway) reload(load func() (*configs.Config, error)) error {
+	g.loading.Lock() // what was read last goes live last
+	defer g.loading.Unlock()
 	cfg, err := load()
 	if err = g.Reload(cfg, err); err != nil {
 		g.logger.Error().Err(err).Msg("reload refused: the old configuration goes on")

@@ -57,7 +57,7 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 
 	// One interaction, wholly understood. A page is the search that it continues.
 	req, err := fhir.Parse(message(r, below), c.gen.limits)
-	c.asks(req)
+	c.asks(req, err)
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 		return err
 	}
 	if page != nil {
-		c.asks(req)
+		c.asks(req, nil)
 	}
 
 	// The floor is code, the policy only narrows it.

@@ -423,3 +423,35 @@ func TestSharedTypes(t *testing.T) {
 		}
 	}
 }
+
+// TestRecordOfWhatIsNotOffered refuses calls that are understood: the records say what they were.
+func TestRecordOfWhatIsNotOffered(t *testing.T) {
+	w := newWorld(t)
+	token := w.token("demo-access", demo.TokenOptions{})
+	for call, want := range map[string]string{
+		"DELETE /Patient/1": "delete Patient", "GET /Patient/1/$everything": "operation Patient", "GET /Patient?shoesize=1": "search-type Patient",
+		"GET /Nonsense/1": " ",
+	} {
+		method, path, _ := strings.Cut(call, " ")
+		rec := w.record(w.do(method, token, path))
+		if got := rec.Request.Interaction + " " + rec.Request.Type; got != want {
+			t.Errorf("%s: the record says %q, want %q", call, got, want)
+		}
+	}
+}
+
+// TestHead asks without wanting the body: nothing but the header leaves, and the record is as
+// that of the body.
+func TestHead(t *testing.T) {
+	w := newWorld(t, withConfig(func(y string) string { return y + "limits: {window: 4KiB}\n" }))
+	for name, speak := range protocols {
+		speak(w)
+		r := w.do("HEAD", w.token("demo-scheduling", demo.TokenOptions{}), "/Appointment?_count=1000")
+		if r.status != 200 || r.err != nil || len(r.body) != 0 {
+			t.Errorf("%s: %d %v, %d bytes", name, r.status, r.err, len(r.body))
+		}
+		if recs := w.records(r.header.Get("X-Request-Id")); len(recs) < 2 || recs[len(recs)-1].Kind != accesslog.KindClose || recs[len(recs)-1].Detail != "" {
+			t.Errorf("%s: %d records", name, len(recs))
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package gateway
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/halfdoor/halfdoor/gateway/fhir"
+	"github.com/halfdoor/halfdoor/gateway/upstream"
+	"github.com/halfdoor/halfdoor/transforms"
+)
+
+// maxTarget bounds path and query as the EHR is sent them, where an escape makes three bytes
+// of one. The upstream sends no more than 16 KiB.
+const maxTarget = 15 << 10
+
+// query is what the EHR is asked.
+type query struct {
+	admission *admission
+	path, raw string
+	id        string // of a read: the resource that must come back
+	nothing   bool   // the answer is known to be empty: the EHR is not asked
+}
+
+// ask sends the query with the gateway's own credentials, or knows the answer already.
+func (q *query) ask(ctx context.Context, c *call) (*upstream.Response, error) {
+	if q.nothing {
+		body := `{"resourceType":"Bundle","type":"searchset","total":0,"link":[{"relation":"self","url":"` + q.admission.route.base + `"}]}`
+		return &upstream.Response{Status: http.StatusOK, Body: io.NopCloser(strings.NewReader(body))}, nil
+	}
+	if err := q.stands(ctx, c); err != nil {
+		return nil, err
+	}
+	return q.send(ctx, c, q.path)
+}
+
+// stands refuses a former version of what may not leave as it is now: a denied label, or
+// another patient's name, may have been put on it since.
+func (q *query) stands(ctx context.Context, c *call) error {
+	a := q.admission
+	if a.req.Version == "" || a.patient() == "" && len(a.dec.DenyLabels) == 0 {
+		return nil
+	}
+	now := fhir.Request{Type: a.req.Type, ID: q.id}
+	resp, err := q.send(ctx, c, now.Path())
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	_, err = a.plan().Filter(nobody{}, resp.Body, c.filter(q))
+	return err
+}
+
+// nobody is handed what only had to be looked at.
+type nobody struct{}
+
+// Release lets the window go.
+func (nobody) Release(*transforms.Window) error { return nil }
+
+func (q *query) send(ctx context.Context, c *call, path string) (*upstream.Response, error) {
+	resp, err := q.admission.route.ehr.Do(ctx, upstream.Call{
+		Method: http.MethodGet, Path: path, Query: q.raw, Header: c.ids.headers(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if resp.Status != http.StatusOK {
+		resp.Body.Close()
+		return nil, refusedStatus(resp)
+	}
+	return resp, nil
+}
