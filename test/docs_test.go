@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -58,6 +59,31 @@ func TestREADME(t *testing.T) {
 	}
 	if ran < 8 {
 		t.Errorf("only %d commands were found", ran)
+	}
+}
+
+// TestDemoOfAnotherEHR puts a second demo in front of the first one's EHR, and of one that
+// is not there.
+func TestDemoOfAnotherEHR(t *testing.T) {
+	bin := build(t)
+	first := startKillable(t, bin, t.TempDir())
+	ehr := first.env["HALFDOOR_EHR_URL"]
+	env := startDemo(t, bin, "--ehr", ehr+"/")
+	if !slices.Contains(env, "HALFDOOR_EHR_URL="+ehr) {
+		t.Errorf("the environment does not name %s", ehr)
+	}
+	answers := func(env []string, status string) {
+		t.Helper()
+		cmd := exec.Command("bash", "-c", `curl -sS -o /dev/null -w '%{http_code}' --cacert "$HALFDOOR_CA_FILE" -H "Authorization: Bearer $HALFDOOR_TOKEN_BILLING" "$HALFDOOR_FHIR_URL/Coverage?_count=1"`)
+		cmd.Env = env
+		if out, err := cmd.CombinedOutput(); err != nil || string(out) != status {
+			t.Errorf("want %s: %v %s", status, err, out)
+		}
+	}
+	answers(env, "200")
+	answers(startDemo(t, bin, "--ehr", "http://127.0.0.1:1/fhir"), "502")
+	if out, err := exec.Command(bin, "demo", "--listen", "127.0.0.1:0", "--ehr", "nowhere").CombinedOutput(); err == nil || !strings.Contains(string(out), "is not an http or https URL") {
+		t.Errorf("--ehr nowhere: %v\n%s", err, out)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -100,7 +101,7 @@ func (p *parts) close() {
 // prepare opens every listener, so that all addresses are known, makes the configuration,
 // and serves the EHR and the authorization server.
 func prepare(o Options) (_ *parts, err error) {
-	p := &parts{ehr: o.EHR, sandbox: o.EHR == "", dir: o.Dir}
+	p := &parts{ehr: strings.TrimSuffix(o.EHR, "/"), sandbox: o.EHR == "", dir: o.Dir}
 	var open []net.Listener
 	listen := func(addr string) net.Listener {
 		l, e := net.Listen("tcp", addr)
@@ -127,6 +128,10 @@ func prepare(o Options) (_ *parts, err error) {
 	if p.sandbox {
 		p.ehr = "http://" + ehrL.Addr().String() + BasePath
 	}
+	insecure, err := plainElsewhere(p.ehr)
+	if err != nil {
+		return nil, err
+	}
 	origin := "https://" + issuerL.Addr().String()
 	sandbox := NewEHR(EHROptions{Seed: seed, BaseURL: p.ehr})
 	clients, err := DeskClients(rand.Reader, AppOptions{
@@ -145,10 +150,6 @@ func prepare(o Options) (_ *parts, err error) {
 		if len(c.Roles) > 0 && c.Secret != "" {
 			trusted = append(trusted, c.ID)
 		}
-	}
-	insecure, err := plainElsewhere(p.ehr)
-	if err != nil {
-		return nil, err
 	}
 	p.made, err = gateway.Initialise(o.Dir, gateway.Start{
 		PublicURL: p.public, Listen: p.front.Addr().String(), AdminListen: p.back.Addr().String(),
