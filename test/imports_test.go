@@ -30,6 +30,8 @@ var mayImport = map[string][]string{
 	"certs":                 {},
 	"configs":               {},
 	"test":                  {},
+	"test/bench":            {"test/bench/cases", "transforms"},
+	"test/bench/cases":      {"gateway/fhir", "gateway/vault", "transforms"},
 }
 
 // pure packages reach no network, file system or clock of their own.

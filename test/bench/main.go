@@ -1,0 +1,30 @@
+// Command bench measures Halfdoor beside other ways to do the same work.
+//
+//	go run ./test/bench filter             the filter of transforms, beside JSON libraries
+//	go run ./test/bench filter --quick     the same within 40 seconds, less exactly
+//	go run ./test/bench filter --json      a line of JSON per measurement
+//
+// README.md says how to read what it prints.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	root := &cobra.Command{
+		Use:           "bench",
+		Short:         "Measure Halfdoor beside other ways to do the same work",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(filterCommand())
+	if err := root.Execute(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: error:", err)
+		os.Exit(1)
+	}
+}
