@@ -1,5 +1,35 @@
 package transforms
 
+// bundling is what is known of the Bundle that is being filtered.
+type bundling struct {
+	mode mode
+	want string // the type that it must have, where set
+
+	// What was done to entries before the type was known.
+	dropped, replaced bool
+}
+
+// mode is what becomes of an entry that may not leave.
+type mode uint8
+
+const (
+	undecided mode = iota // the type has not been seen: the entry's shape decides, and type must agree
+	drops                 // it is left out
+	replaces              // a refusal takes its place, since the place tells what it answers
+)
+
+// modeOf returns the mode of a Bundle's type.
+func modeOf[S ~string | ~[]byte](kind S) mode {
+	switch string(kind) {
+	case "batch-response", "transaction-response":
+		return replaces
+	}
+	return drops
+}
+
+// maxNested bounds how many Bundles are open inside one another, below the root.
+const maxNested = 3
+
 // list is an array of the Bundle that is written when its first element is.
 type list struct {
 	member  string // `"entry":[`
@@ -18,11 +48,32 @@ func (f *filter) begin(l *list, members int) {
 	}
 }
 
-// bundle filters the Bundle at r. Its type may not have been seen yet.
-func (f *filter) bundle() error {
+// rootBundle filters the Bundle at r. Its resourceType may not have been seen yet.
+func (f *filter) rootBundle() error {
 	if f.opt.Root != "" && f.opt.Root != "Bundle" {
 		return f.fail(ErrUnexpectedRoot)
 	}
+	f.bun = bundling{want: f.opt.BundleType}
+	if f.bun.want != "" {
+		f.bun.mode = modeOf(f.bun.want)
+	}
+	return f.bundle(f.opt.RootID)
+}
+
+// nestedBundle filters the Bundle at r, which is inside another resource, and held with that. Its
+// type has been looked for.
+func (f *filter) nestedBundle(kind mode) error {
+	outer := f.bun
+	f.bun = bundling{mode: kind}
+	f.nested++
+	err := f.bundle("")
+	f.nested--
+	f.bun = outer
+	return err
+}
+
+// bundle filters the Bundle at r, which must have the id, where set.
+func (f *filter) bundle(id string) error {
 	cur, err := f.enter()
 	if err != nil {
 		return err
@@ -31,7 +82,7 @@ func (f *filter) bundle() error {
 	var (
 		written    = 0
 		typed      = false
-		identified = f.opt.RootID == ""
+		identified = id == ""
 	)
 	for {
 		more, err := f.member(&cur)
@@ -43,18 +94,25 @@ func (f *filter) bundle() error {
 		}
 		at := len(f.out)
 		leaves := false
-		switch name := bundleName(cur.name()); name {
-		case "resourceType", "type", "total", "id":
-			f.steps[f.depth].name = name
-			leaves, err = f.bundleScalar(name, written, &typed, &identified)
+		name := bundleName(cur.name())
+		f.steps[f.depth].name = name
+		if name == "" {
+			f.steps[f.depth].name = "?"
+		}
+		switch name {
+		case "resourceType", "type", "total":
+			leaves, err = f.bundleScalar(name, written)
+			typed = typed || name == "resourceType"
+		case "id":
+			var same bool
+			if same, err = f.isText(id); same {
+				identified = true
+			}
 		case "link":
-			f.steps[f.depth].name = name
 			leaves, err = f.list(&list{member: `"link":[`}, written, (*filter).link)
 		case "entry":
-			f.steps[f.depth].name = name
 			leaves, err = f.list(&list{member: `"entry":[`}, written, (*filter).entry)
 		default:
-			f.steps[f.depth].name = "?"
 			if _, err = f.colon(); err == nil {
 				err = f.skip(false)
 			}
@@ -74,7 +132,7 @@ func (f *filter) bundle() error {
 	switch {
 	case !typed:
 		return f.fail(ErrNoType)
-	case !identified:
+	case !identified, f.bun.want != "":
 		return f.fail(ErrUnexpectedRoot)
 	}
 	f.out = append(f.out, '}')
@@ -91,7 +149,20 @@ func bundleName(name []byte) string {
 	return ""
 }
 
-func (f *filter) bundleScalar(name string, written int, typed, identified *bool) (bool, error) {
+// isText goes on from a name to its value, and reports whether that is the text.
+func (f *filter) isText(want string) (bool, error) {
+	c, err := f.colon()
+	if err != nil {
+		return false, err
+	}
+	if c != '"' || want == "" {
+		return false, f.skip(false)
+	}
+	text, err := f.text()
+	return string(text) == want, err
+}
+
+func (f *filter) bundleScalar(name string, written int) (bool, error) {
 	c, err := f.colon()
 	if err != nil {
 		return false, err
@@ -112,21 +183,39 @@ func (f *filter) bundleScalar(name string, written int, typed, identified *bool)
 		if string(kind) != "Bundle" {
 			return false, f.fail(ErrUnexpectedRoot)
 		}
-		*typed = true
 		return f.scalar(c)
-	case name == "type" && c == '"',
-		name == "total" && f.opt.Total && (c == '-' || c-'0' < 10):
+	case name == "type" && c == '"':
+		kind, err := f.peekText()
+		if err != nil {
+			return false, err
+		}
+		if !f.insist(kind) {
+			return false, f.fail(ErrUnexpectedRoot)
+		}
 		return f.scalar(c)
-	case name == "id" && c == '"' && !*identified:
-		id, err := f.text()
-		*identified = string(id) == f.opt.RootID
-		return false, err
+	case name == "total" && f.opt.Total && (c == '-' || c-'0' < 10):
+		return f.scalar(c)
 	}
 	return false, f.skip(false)
 }
 
-// list filters an array of the Bundle. Each element that leaves may be released at once.
-func (f *filter) list(l *list, members int, each func(*filter) (bool, error)) (bool, error) {
+// insist reports whether a Bundle may be of a type, after what was done so far.
+func (f *filter) insist(kind []byte) bool {
+	b := &f.bun
+	if b.want != "" && string(kind) != b.want {
+		return false
+	}
+	b.want = ""
+	if b.mode == undecided {
+		b.mode = modeOf(kind)
+		return !(b.mode == drops && b.replaced) && !(b.mode == replaces && b.dropped)
+	}
+	return true
+}
+
+// list filters an array of the Bundle. Each element that leaves may be released at once, unless the
+// Bundle itself is held.
+func (f *filter) list(l *list, members int, each func(*filter, byte) (bool, error)) (bool, error) {
 	c, err := f.colon()
 	if err != nil {
 		return false, err
@@ -138,6 +227,7 @@ func (f *filter) list(l *list, members int, each func(*filter) (bool, error)) (b
 	if err != nil {
 		return false, err
 	}
+	outer := f.hold
 	for {
 		c, err := f.element(&cur)
 		if err != nil {
@@ -146,24 +236,21 @@ func (f *filter) list(l *list, members int, each func(*filter) (bool, error)) (b
 		if c == 0 {
 			break
 		}
-		if c != '{' {
-			if err := f.skip(false); err != nil {
-				return false, err
-			}
-			continue
+		at := len(f.out)
+		if outer < 0 {
+			f.hold = at
 		}
-		f.hold = len(f.out)
 		f.begin(l, members)
-		leaves, err := each(f)
+		leaves, err := each(f, c)
 		if err != nil {
 			return false, err
 		}
 		if !leaves {
-			f.out = f.out[:f.hold]
+			f.out = f.out[:at]
 		} else {
 			l.written++
 		}
-		f.hold = -1
+		f.hold = outer
 		if err := f.ready(); err != nil {
 			return false, err
 		}
@@ -176,7 +263,10 @@ func (f *filter) list(l *list, members int, each func(*filter) (bool, error)) (b
 }
 
 // link filters the link at r.
-func (f *filter) link() (bool, error) {
+func (f *filter) link(c byte) (bool, error) {
+	if c != '{' {
+		return false, f.skip(false)
+	}
 	cur, err := f.enter()
 	if err != nil {
 		return false, err

@@ -1,14 +1,28 @@
 package transforms
 
-// entry filters the entry at r. It leaves with its resource, or not at all.
-func (f *filter) entry() (bool, error) {
+// entry filters the entry at r. It leaves with its resource, or not at all; in a batch-response or
+// transaction-response, where each entry answers the request at its place, one without a resource
+// leaves with its response, and a refusal takes the place of one that may not.
+func (f *filter) entry(c byte) (bool, error) {
+	begin, mark := len(f.out), len(f.subjects.named)
+	if c != '{' {
+		if err := f.skip(false); err != nil {
+			return false, err
+		}
+		return f.refuse(begin, mark, drops), nil
+	}
 	cur, err := f.enter()
 	if err != nil {
 		return false, err
 	}
 	f.out = append(f.out, '{')
-	written := 0
-	var released *row
+	var (
+		written              = 0
+		released             *row
+		had                  = false // a resource, or one that was refused
+		responded, requested = false, false
+		answer               = companion{} // where response is in out
+	)
 	for {
 		more, err := f.member(&cur)
 		if err != nil {
@@ -17,16 +31,12 @@ func (f *filter) entry() (bool, error) {
 		if !more {
 			break
 		}
-		isResource, isURL, isSearch := false, false, false
-		f.steps[f.depth].name = "?"
-		switch string(cur.name()) {
-		case "resource":
-			isResource, f.steps[f.depth].name = true, "resource"
-		case "fullUrl":
-			isURL, f.steps[f.depth].name = true, "fullUrl"
-		case "search":
-			isSearch, f.steps[f.depth].name = true, "search"
+		name := entryName(cur.name())
+		f.steps[f.depth].name = name
+		if name == "" {
+			f.steps[f.depth].name = "?"
 		}
+		requested = requested || name == "request"
 		c, err := f.colon()
 		if err != nil {
 			return false, err
@@ -37,18 +47,30 @@ func (f *filter) entry() (bool, error) {
 		}
 		leaves := false
 		switch {
-		case isResource && c == '{':
-			f.out = append(f.out, `"resource":`...)
-			released, err = f.entryResource()
-			leaves = released != nil
-		case isURL && c == '"':
+		case name == "" || c != '"' && c != '{':
+			err = f.skip(false)
+		case name == "fullUrl" && c == '"':
 			f.out = append(f.out, `"fullUrl":`...)
 			leaves, err = f.fullURL()
-		case isSearch && c == '{':
+		case name == "fullUrl" || c == '"':
+			err = f.skip(false)
+		case name == "resource":
+			f.out = append(f.out, `"resource":`...)
+			released, err = f.inner()
+			had, leaves = true, released != nil
+		case name == "search":
 			f.out = append(f.out, `"search":`...)
 			leaves, err = f.search()
-		default:
-			err = f.skip(false)
+		case name == "request":
+			f.out = append(f.out, `"request":`...)
+			leaves, err = f.request()
+		case name == "response":
+			responded = true
+			from := len(f.out)
+			f.out = append(f.out, `"response":`...)
+			if leaves, err = f.response(); leaves {
+				answer = companion{from, len(f.out)}
+			}
 		}
 		if err != nil {
 			return false, err
@@ -59,24 +81,65 @@ func (f *filter) entry() (bool, error) {
 			f.out = f.out[:at]
 		}
 	}
-	if released == nil {
-		f.subjects.discard()
-		return false, nil
+	// bundle.html, bdl-3 and bdl-4: a history's entries have both, an answer's a response only.
+	shape := drops
+	if responded && !requested {
+		shape = replaces
 	}
-	f.out = append(f.out, '}')
-	if err := f.held(); err != nil {
-		return false, err
+	switch {
+	case released != nil:
+		f.out = append(f.out, '}')
+	case !had && answer.to > 0 && f.decide(shape) == replaces:
+		f.out = append(f.out[:begin+1], f.out[answer.from:answer.to]...)
+		f.out = append(f.out, '}')
+	default:
+		return f.refuse(begin, mark, shape), nil
 	}
-	return true, f.commit(released)
+	f.subjects.commit()
+	return true, f.held()
 }
 
-// entryResource filters the resource at r. It returns its row, or nil where it is dropped.
-func (f *filter) entryResource() (*row, error) {
+// entryName returns the name as a string, where the filter knows it.
+func entryName(name []byte) string {
+	for _, s := range [...]string{"resource", "fullUrl", "search", "request", "response"} {
+		if s == string(name) {
+			return s
+		}
+	}
+	return ""
+}
+
+// decide returns what becomes of an entry of a shape that has no resource that leaves.
+func (f *filter) decide(shape mode) mode {
+	b := &f.bun
+	if b.mode != undecided {
+		return b.mode
+	}
+	b.replaced = b.replaced || shape == replaces
+	b.dropped = b.dropped || shape == drops
+	return shape
+}
+
+// refuse drops or replaces an entry that began at a place of the output, with whom it named.
+func (f *filter) refuse(begin, mark int, shape mode) bool {
+	f.subjects.discard(mark)
+	f.out = f.out[:begin]
+	if f.decide(shape) == drops {
+		return false
+	}
+	f.out = append(f.out, refusal...)
+	return true
+}
+
+// inner filters the resource at r, which is inside another one, and counts it. It returns its row,
+// or nil where it does not leave.
+func (f *filter) inner() (*row, error) {
+	mark := len(f.subjects.named)
 	if _, err := f.typeOf(false); err != nil {
 		return nil, err
 	}
 	r := f.row()
-	if r == nil {
+	if r == nil || r.bundle && f.nested == maxNested {
 		f.drop(nil, causeType)
 		return nil, f.skip(false)
 	}
@@ -85,9 +148,10 @@ func (f *filter) entryResource() (*row, error) {
 	}
 	if c := f.verdict(r); c != 0 {
 		f.drop(r, c)
+		f.subjects.discard(mark)
 		return nil, nil
 	}
-	return r, nil
+	return r, f.commit(r)
 }
 
 // fullURL writes the fullUrl at r with its id in a token, where it is below the EHR's base.
@@ -96,7 +160,7 @@ func (f *filter) fullURL() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	l, ok := f.literal(text)
+	l, ok := f.opt.literal(text)
 	if !ok || !l.absolute || len(l.version) > 0 {
 		return false, nil
 	}

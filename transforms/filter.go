@@ -44,6 +44,8 @@ type filter struct {
 	key     []byte   // of a subject
 	gateway []byte   // Options.Base as in a JSON string, without quotes
 	res     resource
+	bun     bundling // the innermost Bundle open
+	nested  int      // how many are open below the root
 
 	subjects subjects
 	tally    tally
@@ -84,7 +86,7 @@ func (f *filter) reset(dst Sink, src io.Reader, o Options) {
 		o.Lookahead = DefaultLookahead
 	}
 	f.dst, f.opt, f.seed = dst, o, rand.Uint64()
-	f.hold, f.depth = -1, 0
+	f.hold, f.depth, f.nested = -1, 0, 0
 	quoted := appendQuoted(nil, o.Base)
 	f.gateway = quoted[1 : len(quoted)-1]
 	f.open(src)
@@ -127,7 +129,7 @@ func (f *filter) run() error {
 	case err != nil:
 		return err
 	case !found || string(f.kind) == "Bundle":
-		err = f.bundle()
+		err = f.rootBundle()
 	default:
 		err = f.single()
 	}
@@ -168,8 +170,11 @@ func (f *filter) single() error {
 
 // row returns the row of the type that typeOf found, or nil.
 func (f *filter) row() *row {
-	if string(f.kind) == "OperationOutcome" {
+	switch string(f.kind) {
+	case "OperationOutcome":
 		return f.plan.outcome
+	case "Bundle":
+		return f.plan.bundle
 	}
 	return f.plan.rows[string(f.kind)]
 }

@@ -150,6 +150,9 @@ func (g generator) ask(o *transforms.Options) {
 		o.DenyLabels = []transforms.Label{{System: "s", Code: "R"}, {System: tagSystem, Code: tagCode}}
 	}
 	if g.one(6) {
+		o.BundleType = pick(g, bundles...)
+	}
+	if g.one(6) {
 		o.Root = pick(g, "Bundle", "Patient", "Encounter", "OperationOutcome")
 		if g.one(2) {
 			o.RootID = pick(g, "p1", "p2")
@@ -228,6 +231,9 @@ func (g generator) bundle() string {
 		m["entry"] = func() string { return g.array(g.entry) }
 	}
 	if g.one(2) {
+		m["type"] = func() string { return g.quote(pick(g, bundles...)) }
+	}
+	if g.one(2) {
 		m["link"] = func() string { return g.array(g.link) }
 		m["total"] = func() string { return pick(g, "0", "12", "1E2", "-1") }
 	}
@@ -248,6 +254,24 @@ func (g generator) entry() string {
 	if g.one(2) {
 		m["fullUrl"] = g.literal
 	}
+	if g.one(3) {
+		m["response"] = func() string { return g.some(g.response) }
+	}
+	if g.one(5) {
+		m["request"] = func() string {
+			return g.some(func() string {
+				return g.members(map[string]func() string{
+					"method": func() string { return g.some(func() string { return g.quote(pick(g, "GET", "PUT", "get", "DELETE")) }) },
+					"url": func() string {
+						return pick(g, g.literal, g.literal, func() string { return g.quote(pick(g, "Patient", "Claim", "Patient?name=x", "Claim/9")) })()
+					},
+				})
+			})
+		}
+	}
+	if g.one(4) {
+		delete(m, "resource")
+	}
 	if g.one(2) {
 		m["search"] = func() string {
 			return g.members(map[string]func() string{"mode": g.text, "score": func() string { return pick(g, "0.50", "1", "null") }})
@@ -256,7 +280,48 @@ func (g generator) entry() string {
 	return g.members(m)
 }
 
+var bundles = []string{"searchset", "history", "collection", "document", "message", "batch-response", "batch-response", "transaction-response"}
+
+// some is mostly of the shape that is wanted.
+func (g generator) some(of func() string) string {
+	if g.one(12) {
+		return g.value(5)
+	}
+	return of()
+}
+
+func (g generator) response() string {
+	m := map[string]func() string{"etag": g.text, "lastModified": g.text}
+	if !g.one(4) {
+		m["status"] = func() string {
+			return g.some(func() string { return g.quote(pick(g, "200", "201 Created", "2000", "20", "4x4", "404 x")) })
+		}
+	}
+	if g.one(2) {
+		m["location"] = func() string { return pick(g, g.literal, func() string { return g.some(g.text) })() }
+	}
+	if g.one(2) {
+		m["outcome"] = func() string { return g.some(pick(g, g.outcome, g.outcome, g.resource)) }
+	}
+	return g.members(m)
+}
+
+func (g generator) outcome() string {
+	return g.members(map[string]func() string{
+		"resourceType": func() string { return `"OperationOutcome"` }, "issue": g.issues, "meta": g.meta, "x": g.text,
+	})
+}
+
+func (g generator) issues() string {
+	return g.array(func() string {
+		return g.members(map[string]func() string{"severity": g.text, "code": func() string { return g.value(4) }, "x": g.text})
+	})
+}
+
 func (g generator) resource() string {
+	if g.one(12) {
+		return g.bundle()
+	}
 	m := map[string]func() string{}
 	for range g.IntN(8) {
 		g.member(m, 1)
@@ -273,11 +338,7 @@ func (g generator) resource() string {
 		m["meta"] = g.meta
 	}
 	if g.one(10) {
-		m["issue"] = func() string {
-			return g.array(func() string {
-				return g.members(map[string]func() string{"severity": g.text, "code": func() string { return g.value(4) }, "x": g.text})
-			})
-		}
+		m["issue"] = g.issues
 	}
 	return g.members(m)
 }

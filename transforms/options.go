@@ -74,8 +74,11 @@ type Options struct {
 	// DenyLabels drop each resource that has one in meta.security.
 	DenyLabels []Label
 
-	// Root is the type that the root must have, and RootID the id, where set.
-	Root, RootID string
+	// Root is the type that the root must have, and RootID the id, where set. BundleType is the type
+	// ("searchset", "batch-response") that a Bundle at the root must have, where set. It is known then
+	// what becomes of an entry that may not leave, even where the type stands behind the entries;
+	// without it, the stream ends with ErrUnexpectedRoot where the entries' shape told otherwise.
+	Root, RootID, BundleType string
 
 	// Window is how many bytes are gathered before they are released, where nothing holds them
 	// back; Lookahead bounds what may be held back: one resource as it leaves, and what comes

@@ -18,6 +18,7 @@ type Plan struct {
 	dataset *Dataset
 	rows    map[string]*row
 	outcome *row
+	bundle  *row
 	nodes   []*node // by index of their counters
 	pool    *sync.Pool
 }
@@ -30,6 +31,7 @@ type row struct {
 	member      bool  // of patients' compartments
 	tagged      bool  // carries SUBSETTED
 	subject     bool  // is named as a subject where it has an id
+	bundle      bool  // a Bundle's, inside another resource
 }
 
 // Compile makes a plan of a dataset. It joins all problems in one error.
@@ -49,6 +51,7 @@ func Compile(ds *Dataset, patient Compartment) (*Plan, error) {
 		"issue.severity": {Method: Keep},
 		"issue.code":     {Method: Keep},
 	}, nil)
+	p.bundle = &row{kind: "Bundle", root: &node{path: "Bundle"}, bundle: true}
 	p.pool = &sync.Pool{New: func() any { return newFilter(p) }}
 	return p, nil
 }

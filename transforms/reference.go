@@ -9,8 +9,8 @@ type literal struct {
 
 // literal takes a reference apart: Type/id, Type/id/_history/version, or these below one of the
 // EHR's base URLs. Anything else names nothing that the gateway could answer for.
-func (f *filter) literal(s []byte) (literal, bool) {
-	for _, base := range f.opt.EHR {
+func (o *Options) literal(s []byte) (literal, bool) {
+	for _, base := range o.EHR {
 		if len(s) > len(base) && s[len(base)] == '/' && string(s[:len(base)]) == base {
 			if l, ok := parseLiteral(s[len(base)+1:]); ok {
 				l.absolute = true
@@ -81,7 +81,7 @@ func (f *filter) look(n *node) error {
 	if err != nil {
 		return err
 	}
-	if l, ok := f.literal(text); ok {
+	if l, ok := f.opt.literal(text); ok {
 		return f.refers(l, true)
 	}
 	return nil
@@ -95,7 +95,7 @@ func (f *filter) reference(row *node, part bool) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	l, ok := f.literal(text)
+	l, ok := f.opt.literal(text)
 	if !ok {
 		return false, nil
 	}

@@ -140,6 +140,10 @@ type oracle struct {
 	tokenized map[string]int
 	removed   map[string]int
 
+	named  []transforms.Subject // in the order of subjects
+	nested int                  // Bundles open below the root
+
+	may  []error // kinds that the filter may answer with, or not
 	errs []error // kinds that the filter may answer with; which one comes first is its own matter
 }
 
@@ -151,7 +155,7 @@ type verdict struct {
 	dropped   map[string]map[string]int
 	tokenized map[string]int
 	removed   map[string]int
-	errs      []error
+	may, errs []error
 }
 
 func consult(ds *transforms.Dataset, c transforms.Compartment, o transforms.Options, doc []byte) verdict {
@@ -168,7 +172,23 @@ func consult(ds *transforms.Dataset, c transforms.Compartment, o transforms.Opti
 	if len(r.errs) > 0 {
 		return verdict{errs: r.errs}
 	}
-	return verdict{value, r.subjects, r.released, r.dropped, r.tokenized, r.removed, nil}
+	return verdict{value, r.subjects, r.released, r.dropped, r.tokenized, r.removed, r.may, nil}
+}
+
+// name adds a subject; forget takes those back that were added since there were mark of them.
+func (r *oracle) name(kind, id string) {
+	s := transforms.Subject{Type: kind, ID: id}
+	if !r.subjects[s] {
+		r.subjects[s] = true
+		r.named = append(r.named, s)
+	}
+}
+
+func (r *oracle) forget(mark int) {
+	for _, s := range r.named[mark:] {
+		delete(r.subjects, s)
+	}
+	r.named = r.named[:mark]
 }
 
 func (r *oracle) fail(kind error) { r.errs = append(r.errs, kind) }
@@ -182,6 +202,7 @@ func (r *oracle) root(v any) any {
 	kind, ok := object["resourceType"].(string)
 	if !ok {
 		r.fail(transforms.ErrNoType)
+		r.fail(transforms.ErrUnexpectedRoot) // of a Bundle's type, while it is taken for one
 		return nil
 	}
 	if r.o.Root != "" && kind != r.o.Root {
@@ -192,7 +213,7 @@ func (r *oracle) root(v any) any {
 		r.fail(transforms.ErrUnexpectedRoot)
 	}
 	if kind == "Bundle" {
-		return r.bundle(object)
+		return r.bundle(object, true)
 	}
 	switch r.refusal(kind, object) {
 	case "type":
@@ -212,7 +233,7 @@ func (r *oracle) root(v any) any {
 func (r *oracle) refusal(kind string, resource map[string]any) string {
 	_, row := r.ds.Resources[kind]
 	switch {
-	case kind == "Bundle", kind != "OperationOutcome" && !row:
+	case kind == "Bundle" && r.nested == 3, kind != "Bundle" && kind != "OperationOutcome" && !row:
 		return "type"
 	case r.labelled(resource):
 		return "label"
@@ -278,16 +299,21 @@ func list(v any) []any {
 // resource prunes a resource that leaves.
 func (r *oracle) resource(kind string, resource map[string]any) any {
 	r.released[kind]++
-	if kind == "OperationOutcome" {
+	switch kind {
+	case "OperationOutcome":
 		return r.outcome(resource)
+	case "Bundle":
+		r.nested++
+		defer func() { r.nested-- }()
+		return r.bundle(resource, false)
 	}
 	rows := rowsOf(kind, r.ds.Resources[kind])
 	rows.inner["meta"] = true
 	if id, ok := resource["id"].(string); ok {
-		r.subjects[transforms.Subject{Type: kind, ID: id}] = true
+		r.name(kind, id)
 	}
 	for _, id := range r.patients(r.compartment[kind], resource) {
-		r.subjects[transforms.Subject{Type: "Patient", ID: id}] = true
+		r.name("Patient", id)
 	}
 	out, _ := r.object(rows, "", resource).(map[string]any)
 	if out == nil {
@@ -574,7 +600,7 @@ func (r *oracle) rewrite(rows rows, path string, ref reference) string {
 
 func (r *oracle) address(ref reference) string {
 	if ref.kind == "Patient" {
-		r.subjects[transforms.Subject{Type: "Patient", ID: ref.id}] = true
+		r.name("Patient", ref.id)
 	}
 	return ref.base + ref.kind + "/" + r.token(ref.kind, ref.id) + ref.version
 }
@@ -587,11 +613,18 @@ func (r *oracle) token(kind, value string) string {
 	return string(token)
 }
 
-// bundle is the built-in row of a Bundle at the root.
-func (r *oracle) bundle(bundle map[string]any) any {
+// bundle is the built-in row of a Bundle.
+func (r *oracle) bundle(bundle map[string]any, root bool) any {
 	out := map[string]any{"resourceType": "Bundle"}
-	if s, ok := bundle["type"].(string); ok {
-		out["type"] = s
+	kind, typed := bundle["type"].(string)
+	if typed {
+		out["type"] = kind
+	}
+	if root && r.o.BundleType != "" {
+		if kind != r.o.BundleType {
+			r.fail(transforms.ErrUnexpectedRoot)
+		}
+		typed, kind = true, r.o.BundleType
 	}
 	if n, ok := bundle["total"].(json.Number); ok && r.o.Total {
 		out["total"] = n
@@ -602,12 +635,48 @@ func (r *oracle) bundle(bundle map[string]any) any {
 		}
 	}
 	if entries, ok := bundle["entry"].([]any); ok {
-		if kept := each(entries, r.entry); kept != nil {
+		if kept := each(entries, func(v any) any {
+			mark := len(r.named)
+			entry, answer := r.entry(v)
+			_, responded := object(v)["response"].(map[string]any)
+			_, requested := object(v)["request"]
+			positional, shape := strings.HasSuffix(kind, "-response"), responded && !requested
+			if !typed {
+				positional = shape && root // a nested one is looked into first
+			}
+			switch {
+			case entry != nil:
+				return entry
+			case root && r.o.BundleType == "" && positional != shape:
+				r.may = append(r.may, transforms.ErrUnexpectedRoot) // where type comes last
+			}
+			if positional && answer != nil {
+				return map[string]any{"response": answer}
+			}
+			r.forget(mark)
+			if positional {
+				return refused
+			}
+			return nil
+		}); kept != nil {
 			out["entry"] = kept
 		}
 	}
 	return out
 }
+
+func object(v any) map[string]any {
+	object, _ := v.(map[string]any)
+	return object
+}
+
+// refused is what takes the place of an answer that may not leave.
+var refused = map[string]any{"response": map[string]any{
+	"status": "403 Forbidden",
+	"outcome": map[string]any{"resourceType": "OperationOutcome", "issue": []any{map[string]any{
+		"severity": "error", "code": "forbidden", "details": map[string]any{"text": "The gateway does not release this answer."},
+	}}},
+}}
 
 func (r *oracle) link(v any) any {
 	link, _ := v.(map[string]any)
@@ -622,46 +691,117 @@ func (r *oracle) link(v any) any {
 	return map[string]any{"relation": relation, "url": url}
 }
 
-func (r *oracle) entry(v any) any {
-	entry, _ := v.(map[string]any)
-	resource, ok := entry["resource"].(map[string]any)
-	if !ok {
-		return nil
+// entry is what leaves of an entry with its resource, if it does; and what may leave of its response alone, if there
+// is no resource.
+func (r *oracle) entry(v any) (entry, answer any) {
+	members := object(v)
+	out := map[string]any{}
+	if s, ok := members["fullUrl"].(string); ok {
+		if ref, ok := r.reference(s); ok && ref.base != "" && ref.version == "" {
+			out["fullUrl"] = r.address(ref)
+		}
 	}
+	search := map[string]any{}
+	if s, ok := object(members["search"])["mode"].(string); ok {
+		search["mode"] = s
+	}
+	if n, ok := object(members["search"])["score"].(json.Number); ok {
+		search["score"] = n
+	}
+	if len(search) > 0 {
+		out["search"] = search
+	}
+	if request := r.request(object(members["request"])); request != nil {
+		out["request"] = request
+	}
+	if response := r.response(object(members["response"])); response != nil {
+		out["response"] = response
+	}
+	resource, ok := members["resource"].(map[string]any)
+	if !ok {
+		return nil, out["response"]
+	}
+	if out["resource"] = r.part(resource); out["resource"] == nil {
+		return nil, nil
+	}
+	return out, nil
+}
+
+// part is what leaves of a resource inside another one; nil if it does not.
+func (r *oracle) part(resource map[string]any) any {
 	kind, ok := resource["resourceType"].(string)
 	if !ok {
 		r.fail(transforms.ErrNoType)
 		return nil
 	}
 	if cause := r.refusal(kind, resource); cause != "" {
-		if !plausible.MatchString(kind) {
-			kind = "?"
-		}
-		if r.dropped[cause] == nil {
-			r.dropped[cause] = map[string]int{}
-		}
-		r.dropped[cause][kind]++
+		r.drop(cause, kind)
 		return nil
 	}
-	out := map[string]any{"resource": r.resource(kind, resource)}
-	if s, ok := entry["fullUrl"].(string); ok {
-		if ref, ok := r.reference(s); ok && ref.base != "" && ref.version == "" {
-			out["fullUrl"] = r.address(ref)
+	return r.resource(kind, resource)
+}
+
+func (r *oracle) drop(cause, kind string) {
+	if !plausible.MatchString(kind) {
+		kind = "?"
+	}
+	if r.dropped[cause] == nil {
+		r.dropped[cause] = map[string]int{}
+	}
+	r.dropped[cause][kind]++
+}
+
+func (r *oracle) request(request map[string]any) any {
+	url, ok := request["url"].(string)
+	if !ok {
+		return nil
+	}
+	if _, row := r.ds.Resources[url]; !row {
+		if url, ok = r.located(url); !ok {
+			return nil
 		}
 	}
-	if search, ok := entry["search"].(map[string]any); ok {
-		kept := map[string]any{}
-		if s, ok := search["mode"].(string); ok {
-			kept["mode"] = s
-		}
-		if n, ok := search["score"].(json.Number); ok {
-			kept["score"] = n
-		}
-		if len(kept) > 0 {
-			out["search"] = kept
-		}
+	out := map[string]any{"url": url}
+	if verb, _ := request["method"].(string); slices.Contains([]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}, verb) {
+		out["method"] = verb
 	}
 	return out
+}
+
+// located is the address of a resource whose type the dataset has.
+func (r *oracle) located(url string) (string, bool) {
+	ref, ok := r.reference(url)
+	if _, row := r.ds.Resources[ref.kind]; !ok || !row {
+		return "", false
+	}
+	return r.address(ref), true
+}
+
+var status = regexp.MustCompile(`^([0-9]{3})( |$)`)
+
+func (r *oracle) response(response map[string]any) any {
+	out := map[string]any{}
+	if s, ok := response["status"].(string); ok {
+		if m := status.FindStringSubmatch(s); m != nil {
+			out["status"] = m[1]
+		}
+	}
+	if s, ok := response["location"].(string); ok {
+		if s, ok = r.located(s); ok {
+			out["location"] = s
+		}
+	}
+	if outcome, ok := response["outcome"].(map[string]any); ok {
+		switch kind, ok := outcome["resourceType"].(string); {
+		case !ok:
+			r.fail(transforms.ErrNoType)
+		case kind == "OperationOutcome" && !r.labelled(outcome):
+			removed, tokenized := maps.Clone(r.removed), maps.Clone(r.tokenized)
+			out["outcome"] = r.outcome(outcome)
+			r.removed, r.tokenized = removed, tokenized // it is no resource of its own
+		}
+	}
+	return unlessEmpty(out)
 }
 
 var plausible = regexp.MustCompile(`^[A-Za-z]{1,64}$`)

@@ -13,6 +13,18 @@ type resource struct {
 // resource filters the object at r by its type's row, down to the object that it is.
 func (f *filter) resource(r *row) error {
 	f.res = resource{row: r, id: f.res.id[:0]}
+	if r.bundle {
+		kind, err := f.ahead(r)
+		if err != nil {
+			return err
+		}
+		if f.res.denied {
+			return f.skip(false)
+		}
+		err = f.nestedBundle(kind)
+		f.res = resource{row: r, id: f.res.id[:0]} // not what was last in it
+		return err
+	}
 	f.out = append(f.out, '{')
 	n, err := f.members(r.root)
 	if err != nil {

@@ -60,13 +60,14 @@ func (s *subjects) commit() {
 			s.pending = append(s.pending, n.Subject)
 		}
 	}
-	s.discard()
+	s.discard(0)
 }
 
-// discard forgets those named by a resource that does not leave.
-func (s *subjects) discard() {
-	clear(s.named)
-	s.named = s.named[:0]
+// discard forgets those named since there were mark of them, by what does not leave.
+func (s *subjects) discard(mark int) {
+	mark = min(mark, len(s.named)) // fewer, when some were committed
+	clear(s.named[mark:])
+	s.named = s.named[:mark]
 }
 
 // remember reports whether h was not yet seen.
@@ -92,7 +93,7 @@ func (s *subjects) remember(h uint64) bool {
 }
 
 func (s *subjects) reset() {
-	s.discard()
+	s.discard(0)
 	clear(s.pending)
 	s.pending = s.pending[:0]
 	if cap(s.pending) > 4<<10 {

@@ -279,7 +279,7 @@ func TestVectors(t *testing.T) {
 		{"Bundle without entries left", bundle(entry(`{"resourceType":"Claim"}`) + `,{"fullUrl":"x"}`), `{"resourceType":"Bundle"}`, nil},
 		{"Bundle, first entry dropped", bundle(entry(`{"resourceType":"Claim"}`) + "," + entry(in(`"active":true`))),
 			`{"resourceType":"Bundle","entry":[{"resource":` + patient(`"active":true`) + `}]}`, nil},
-		{"Bundle, last entry dropped", bundle(entry(in(`"active":true`)) + "," + entry(`{"resourceType":"Bundle","entry":[1]}`)),
+		{"Bundle, last entry dropped", bundle(entry(in(`"active":true`)) + "," + entry(`{"resourceType":"Claim","entry":[1]}`)),
 			`{"resourceType":"Bundle","entry":[{"resource":` + patient(`"active":true`) + `}]}`, nil},
 		{"Bundle, type last", `{"entry":[` + entry(in(`"active":true`)) + `],"type":"searchset","resourceType":"Bundle"}`,
 			`{"entry":[{"resource":` + patient(`"active":true`) + `}],"type":"searchset","resourceType":"Bundle"}`, nil},

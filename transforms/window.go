@@ -45,10 +45,11 @@ func (f *filter) commit(r *row) error {
 }
 
 // drop counts a resource as dropped, and forgets what it would have removed and made tokens of.
-// Whom it named is forgotten with its entry.
 func (f *filter) drop(r *row, c cause) {
+	kind := f.kind
 	if r != nil {
 		f.tally.discard(r)
+		kind = append(f.key[:0], r.kind...)
 	}
-	f.tally.drop(c, f.kind)
+	f.tally.drop(c, kind)
 }
