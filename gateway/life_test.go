@@ -325,3 +325,44 @@ func (w *world) open(path, id string) *http.Response {
 	w.t.Cleanup(func() { resp.Body.Close() })
 	return resp
 }
+
+// TestManyConnections opens more connections than are taken, and says nothing on them: calls
+// wait, none is lost, and the gateway ends all the same.
+func TestManyConnections(t *testing.T) {
+	w := newWorld(t, withConfig(func(y string) string { return y + "limits: {concurrent_requests: 1}\n" }))
+	token := w.token("demo-access", demo.TokenOptions{})
+	w.get(token, "/Practitioner?_count=1") // keys are there
+	w.client.CloseIdleConnections()
+	address := strings.TrimSuffix(strings.TrimPrefix(w.fhir, "https://"), "/fhir")
+	before := openFiles(t)
+	var silent []net.Conn
+	for range 64 {
+		c, err := net.Dial("tcp", address)
+		check(t, err)
+		defer c.Close()
+		silent = append(silent, c)
+	}
+	if n := openFiles(t) - before; n > 64+4 {
+		t.Errorf("%d descriptors for 64 connections at both ends, of which 4 may be taken", n)
+	}
+	got := make(chan reply, 1)
+	go func() { got <- w.get(token, "/Practitioner?_count=1") }()
+	select {
+	case r := <-got:
+		t.Fatalf("served beyond the bound: %d", r.status)
+	case <-time.After(100 * time.Millisecond):
+	}
+	for _, c := range silent {
+		c.Close()
+	}
+	if r := <-got; r.status != 200 {
+		t.Errorf("when there is room again: %d %v", r.status, r.err)
+	}
+	for range 8 { // and it ends while Accept waits for room
+		c, err := net.Dial("tcp", address)
+		check(t, err)
+		defer c.Close()
+	}
+	check(t, w.close())
+	w.verify()
+}

@@ -68,7 +68,8 @@ func Run(ctx context.Context, o RunOptions) error {
 	front := g.server(cfg, noise)
 	back := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, ErrorLog: noise}
 	failed := make(chan error, 2)
-	go func() { failed <- front.ServeTLS(fhirL, "", "") }()
+	taken := newBounded(fhirL, connectionsPerCall*cfg.Limits.ConcurrentRequests)
+	go func() { failed <- front.ServeTLS(taken, "", "") }()
 	go func() {
 		if cfg.Admin.TLS != nil {
 			back.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
