@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"context"
-	"errors"
 	"io"
 	"sync"
 	"time"
@@ -15,7 +14,7 @@ const (
 	drainTime  = 50 * time.Millisecond
 )
 
-// body reads an answer's body, each read in its time.
+// body reads an answer's body out of its coding, each read in its time.
 type body struct {
 	ehr    *EHR
 	src    io.ReadCloser // nil: there was no answer
@@ -24,10 +23,15 @@ type body struct {
 	total  *time.Timer
 	close  sync.Once
 
-	reading sync.Mutex // held during a read; guards what follows
-	idle    *time.Timer
-	left    int64 // of Options.MaxBody; unused where that is 0
-	err     error // of the last read
+	reading  sync.Mutex // held during a read; guards what follows
+	idle     *time.Timer
+	left     int64    // of Options.MaxBody; unused where that is 0
+	err      error    // of the last read
+	coding   string   // "" for none
+	decoder  *decoder // nil without a coding
+	received int64    // bytes of src
+	read     int64    // bytes handed on
+	srcErr   error    // of the last read of src
 }
 
 func (b *body) Read(p []byte) (int, error) {
@@ -40,6 +44,44 @@ func (b *body) Read(p []byte) (int, error) {
 	if bounded && int64(len(p)) > b.left+1 {
 		p = p[:b.left+1] // one more than allowed, to see whether there is more
 	}
+	n, err := b.decode(p)
+	switch {
+	case bounded && int64(n) > b.left:
+		n, err = int(b.left), b.error(TooLarge, "the answer is longer than its bound")
+	case b.decoder != nil && b.read+int64(n)-slack > b.received*b.ehr.o.MaxExpansion:
+		n, err = 0, b.error(TooLarge, "the answer's coding expands beyond its bound")
+	}
+	b.left -= int64(n)
+	b.read += int64(n)
+	b.err = err
+	return n, err
+}
+
+// decode reads through the coding, if there is one.
+func (b *body) decode(p []byte) (int, error) {
+	if b.decoder == nil {
+		return b.receive(p)
+	}
+	n, err := b.decoder.Read(p)
+	if err == nil || err == io.EOF && b.srcErr == io.EOF {
+		return n, err
+	}
+	if b.srcErr != nil && b.srcErr != io.EOF {
+		return n, b.srcErr // why the coding ended early
+	}
+	return n, b.error(badCoding(err))
+}
+
+// wire is the source of a body's decoder.
+type wire struct{ *body }
+
+func (w wire) Read(p []byte) (int, error) { return w.receive(p) }
+
+// receive reads what the EHR sends, each read in its time.
+func (b *body) receive(p []byte) (int, error) {
+	if b.srcErr != nil {
+		return 0, b.srcErr
+	}
 	if b.idle == nil {
 		b.idle = time.AfterFunc(b.ehr.o.IdleTimeout, func() { b.cancel(errIdle) })
 	} else {
@@ -47,26 +89,28 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	n, err := b.src.Read(p)
 	b.idle.Stop()
-	if bounded && int64(n) > b.left {
-		n, err = int(b.left), &Error{Kind: TooLarge, EHR: b.ehr.o.Name, Reason: "the answer is longer than its bound"}
-	}
-	b.left -= int64(n)
+	b.received += int64(n)
 	if err != nil {
-		b.err = b.failure(err)
+		b.srcErr = b.failure(err)
+	} else if b.decoder != nil && b.received > b.read+slack+b.read/8 {
+		n, b.srcErr = 0, b.error(Malformed, "the answer's coding is longer than what it holds")
 	}
-	return n, b.err
+	return n, b.srcErr
+}
+
+func (b *body) error(kind Kind, reason string) error {
+	return &Error{Kind: kind, EHR: b.ehr.o.Name, Reason: reason}
 }
 
 // failure says why a read has failed. An end of file is one only where the framing has it.
 func (b *body) failure(err error) error {
-	var ours *Error
-	if err == io.EOF || errors.As(err, &ours) {
+	if err == io.EOF {
 		return err
 	}
 	if stopped := b.ehr.stopped(b.ctx); stopped != nil {
 		return stopped
 	}
-	return &Error{Kind: Cut, EHR: b.ehr.o.Name, Reason: "the answer ended early"}
+	return b.error(Cut, "the answer ended early")
 }
 
 // Close gives the connection back, or drops it where more of the body is to come than is worth waiting for. It may be
@@ -76,6 +120,7 @@ func (b *body) Close() error {
 		b.total.Stop()
 		if b.src != nil && b.reading.TryLock() {
 			b.drain()
+			b.finish()
 			b.reading.Unlock()
 		}
 		b.cancel(errClosed)
@@ -86,8 +131,19 @@ func (b *body) Close() error {
 	return nil
 }
 
+// finish gives the decoder back; nothing is read from here on.
+func (b *body) finish() {
+	if b.err == nil {
+		b.err = b.error(Canceled, errClosed.Error())
+	}
+	if b.decoder != nil {
+		b.ehr.decoders.put(b.coding, b.decoder)
+		b.decoder = nil
+	}
+}
+
 func (b *body) drain() {
-	if b.err != nil || b.ctx.Err() != nil {
+	if b.srcErr != nil || b.err != nil || b.ctx.Err() != nil {
 		return
 	}
 	late := time.AfterFunc(drainTime, func() { b.cancel(errClosed) })

@@ -23,10 +23,10 @@ const (
 	Refused     Kind = "refused"      // 401, 403 or 407: the EHR does not take the gateway's own credentials
 	Redirect    Kind = "redirect"     // the EHR points elsewhere; nobody goes there
 	NotJSON     Kind = "not JSON"     // a 200 that is no JSON in UTF-8
-	Encoding    Kind = "encoding"     // a 200 in a content encoding that was not asked for
+	Encoding    Kind = "encoding"     // a 200 in a content coding that is not decoded here, or in several
 	Cut         Kind = "cut"          // the answer ended early
-	TooLarge    Kind = "too large"    // the body is longer than Options.MaxBody
-	Malformed   Kind = "malformed"    // what came is not HTTP, or its header is too long
+	TooLarge    Kind = "too large"    // the body is longer than Options.MaxBody, or its coding beyond its bounds
+	Malformed   Kind = "malformed"    // what came is not HTTP, its header is too long, or its coding is corrupt
 	Unexpected  Kind = "unexpected"   // a status that answers no read: 204, 206, 304
 	Invalid     Kind = "invalid call" // our own call cannot be sent; nothing was
 )

@@ -2,10 +2,20 @@ package upstream
 
 import (
 	"context"
+	"io"
 	"net"
+	"time"
 )
 
 // SetDial makes connections by other means than the network.
 func (e *EHR) SetDial(dial func(ctx context.Context, network, address string) (net.Conn, error)) {
 	e.transport.DialContext = dial
+}
+
+// Decode is the body of an answer that holds this in a coding.
+func (e *EHR) Decode(coding string, src io.Reader) io.ReadCloser {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	b := &body{ehr: e, ctx: ctx, cancel: cancel, total: time.NewTimer(time.Hour), left: e.o.MaxBody, src: io.NopCloser(src), coding: coding}
+	b.decoder = e.decoders.get(coding, wire{b})
+	return b
 }

@@ -39,8 +39,11 @@ type Options struct {
 	TotalTimeout time.Duration
 	// MaxConnections is how many connections may be open at once; calls beyond wait. Default 64.
 	MaxConnections int
-	// MaxBody is the longest body, in bytes. Default 0: any; a body takes constant memory however long it is.
+	// MaxBody is the longest body, in bytes, decoded. Default 0: any; a body takes constant memory however long it is.
 	MaxBody int64
+	// MaxExpansion is how many bytes a content coding may make of each of its own, beyond the first MiB. Default 200;
+	// Bundles of Synthea stay below 50 in the closest codings.
+	MaxExpansion int64
 	// MaxHeader is the longest header of an answer, in bytes. Default 64 KiB.
 	MaxHeader int64
 	// Product is sent as User-Agent. Default "Halfdoor".
@@ -93,8 +96,11 @@ func (o *Options) check() (*url.URL, error) {
 			*d.value = d.unset
 		}
 	}
-	if o.MaxConnections < 0 || o.MaxBody < 0 || o.MaxHeader < 0 {
-		problem("MaxConnections, MaxBody and MaxHeader must not be negative")
+	if o.MaxConnections < 0 || o.MaxBody < 0 || o.MaxExpansion < 0 || o.MaxHeader < 0 {
+		problem("MaxConnections, MaxBody, MaxExpansion and MaxHeader must not be negative")
+	}
+	if o.MaxExpansion == 0 {
+		o.MaxExpansion = 200
 	}
 	if o.MaxConnections == 0 {
 		o.MaxConnections = 64

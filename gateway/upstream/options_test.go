@@ -32,7 +32,7 @@ func TestOptions(t *testing.T) {
 			"Bearer is not of the grammar of RFC 6750",
 			"ConnectTimeout must not be negative", "HeaderTimeout must not be negative",
 			"IdleTimeout must not be negative", "TotalTimeout must not be negative",
-			"MaxConnections, MaxBody and MaxHeader must not be negative",
+			"MaxConnections, MaxBody, MaxExpansion and MaxHeader must not be negative",
 			"Product must be printable ASCII",
 		}},
 	} {

@@ -36,7 +36,7 @@ func (e *EHR) request(c Call) (*http.Request, error) {
 	}
 	header := make(http.Header, 8)
 	header.Set("Accept", "application/fhir+json")
-	header.Set("Accept-Encoding", "identity")
+	header.Set("Accept-Encoding", accepted)
 	header.Set("User-Agent", e.o.Product)
 	if e.o.Bearer != "" {
 		header.Set("Authorization", "Bearer "+string(e.o.Bearer))

@@ -51,7 +51,7 @@ func TestWhatGoesOut(t *testing.T) {
 				t.Fatal(err)
 			}
 			_ = resp.Body.Close()
-			want := map[string]string{"Accept": "application/fhir+json", "Accept-Encoding": "identity", "User-Agent": "Halfdoor/1 (test)"}
+			want := map[string]string{"Accept": "application/fhir+json", "Accept-Encoding": "zstd, identity", "User-Agent": "Halfdoor/1 (test)"}
 			maps.Copy(want, c.want)
 			header := map[string]string{}
 			for name, values := range got.Header {

@@ -14,7 +14,8 @@ func (e *EHR) accept(resp *http.Response, b *body) (*Response, error) {
 	refuse := func(kind Kind, reason string) (*Response, error) {
 		return nil, &Error{Kind: kind, EHR: e.o.Name, Reason: reason, Status: resp.StatusCode}
 	}
-	encoded, json := !identity(resp.Header), isJSON(resp.Header)
+	coding, known := codingOf(resp.Header)
+	json := isJSON(resp.Header)
 	switch status := resp.StatusCode; {
 	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusProxyAuthRequired:
 		return refuse(Refused, "the gateway's own credentials are not taken")
@@ -22,16 +23,18 @@ func (e *EHR) accept(resp *http.Response, b *body) (*Response, error) {
 		return refuse(Redirect, "the answer points elsewhere")
 	case status != http.StatusOK && status < 400:
 		return refuse(Unexpected, "the status answers no read")
-	case status == http.StatusOK && encoded:
-		return refuse(Encoding, "the answer has a content encoding")
+	case status == http.StatusOK && !known:
+		return refuse(Encoding, "the answer has a content coding that is not decoded")
 	case status == http.StatusOK && !json:
 		return refuse(NotJSON, "the answer is not JSON in UTF-8")
-	case status == http.StatusOK && e.o.MaxBody > 0 && resp.ContentLength > e.o.MaxBody:
+	case status == http.StatusOK && coding == "" && e.o.MaxBody > 0 && resp.ContentLength > e.o.MaxBody:
 		return refuse(TooLarge, "the answer is longer than its bound")
-	case encoded || !json:
+	case !known || !json:
 		// A server's error page says nothing that the gateway would pass on.
 		_ = b.Close()
 		b.err = io.EOF
+	case coding != "" && resp.Request.Method != http.MethodHead: // which has the header of a body, and none
+		b.coding, b.decoder = coding, e.decoders.get(coding, wire{b})
 	}
 	return &Response{
 		Status:       resp.StatusCode,
@@ -54,18 +57,6 @@ func isJSON(h http.Header) bool {
 	}
 	charset, given := params["charset"]
 	return !given || strings.EqualFold(charset, "utf-8")
-}
-
-// identity says whether a body is not encoded (RFC 9110, section 8.4.1).
-func identity(h http.Header) bool {
-	for _, value := range h.Values("Content-Encoding") {
-		for coding := range strings.SplitSeq(value, ",") {
-			if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 // entityTag returns a header's value where it is an entity tag (RFC 9110, section 8.8.3).

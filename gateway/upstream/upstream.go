@@ -6,10 +6,12 @@
 // of a client's reaches the EHR, and nothing in a path, query or header value can change where a request goes or what
 // else is in it. No redirect is followed, no cookie kept, no proxy taken from the environment unless asked for.
 //
-// What comes back is trusted for nothing. A 200 must be JSON in UTF-8, unencoded (RFC 9110, section 8.4; FHIR R4, section
-// 3.1.0.1.10). Header and body are bounded, each step has its time, and a body that ends before its framing says so is
-// an error of the read, never an end of file. A body that has no framing (HTTP/1.0) and no TLS cannot be seen to be cut;
-// the filter sees it in the JSON. An Error never holds the EHR's text, a URL's query, a header or a token.
+// What comes back is trusted for nothing. A 200 must be JSON in UTF-8 (FHIR R4, section 3.1.0.1.10), plain or in one
+// content coding (RFC 9110, section 8.4): the EHR is asked for identity or zstd, and gzip, deflate and br are decoded as
+// well. Header and body are bounded, the body in its coding and out of it, each step has its time, and a body that ends
+// before its framing or its coding says so is an error of the read, never an end of file. A body that has no framing
+// (HTTP/1.0), no coding and no TLS cannot be seen to be cut; the filter sees it in the JSON. An Error never holds the
+// EHR's text, a URL's query, a header or a token.
 //
 // A GET is sent again by net/http, once the reused connection that it went out on turns out to have been closed before
 // a byte of an answer came (http.Transport). Nothing else is retried here.
@@ -36,6 +38,7 @@ type EHR struct {
 	base      *url.URL // without trailing slash
 	bases     []string
 	transport *http.Transport
+	decoders  decoders
 }
 
 // New checks the options, reporting all that is wrong with them. It opens no connection.
@@ -67,8 +70,8 @@ type Response struct {
 	// ETag, LastModified and RetryAfter are empty where absent, or not of their grammar (RFC 9110, sections 8.8 and
 	// 10.2.3).
 	ETag, LastModified, RetryAfter string
-	// Body is never nil and must be closed. A read that fails gives an *Error. It ends with io.EOF only where the EHR
-	// said that it ends there.
+	// Body is out of its content coding, never nil, and must be closed. A read that fails gives an *Error. It ends with
+	// io.EOF only where the EHR, and the coding, said that it ends there.
 	Body io.ReadCloser
 }
 
