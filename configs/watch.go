@@ -73,6 +73,9 @@ func NewWatcher(o WatchOptions) (*Watcher, error) {
 	return w, nil
 }
 
+// Close stops watching, for one whose Run is never called; Run does so itself.
+func (w *Watcher) Close() error { return w.notify.Close() }
+
 // Run calls onChange after each change until ctx ends, one call at a time, and stops watching. Changes in quick
 // succession, and during a call, are told as one. Call it once.
 func (w *Watcher) Run(ctx context.Context, onChange func()) error {

@@ -155,7 +155,10 @@ func (g *Gateway) Ready() error {
 func (g *Gateway) Close() error {
 	g.reloading.Lock() // a reload under way swaps before, or finds the log closed
 	defer g.reloading.Unlock()
-	err := g.Act("stop", "")
+	var err error
+	if g.log.Err() == nil { // else its own Close says why
+		err = g.Act("stop", "")
+	}
 	g.current.Load().release()
 	return errors.Join(err, g.log.Close())
 }

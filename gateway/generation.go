@@ -5,10 +5,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"net/netip"
-	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -166,36 +164,6 @@ func authenticator(cfg *configs.Config, before *generation, now func() time.Time
 		o.Previous = before.auth
 	}
 	return auth.New(o)
-}
-
-// Policies compiles a bundle's folder; the empty name is the default bundle.
-func Policies(folder string) (*policies.Engine, error) {
-	bundle := policies.Default()
-	if folder != "" {
-		bundle = fs.FS(os.DirFS(folder))
-	}
-	return policies.Load(policies.Options{Bundle: bundle, Compartment: fhir.PatientCompartment()})
-}
-
-// singles are the plans of an engine's datasets, each once for every type that it has a row for.
-func singles(engine *policies.Engine) (map[string]map[string]*transforms.Plan, error) {
-	all := map[string]map[string]*transforms.Plan{}
-	for _, name := range engine.Datasets() {
-		plan, _ := engine.Plan(name)
-		whole := plan.Dataset()
-		all[name] = map[string]*transforms.Plan{}
-		for kind, rows := range whole.Resources {
-			single, err := transforms.Compile(&transforms.Dataset{
-				Name: whole.Name, Title: whole.Title, Version: whole.Version,
-				Resources: map[string]map[string]transforms.Rule{kind: rows},
-			}, fhir.PatientCompartment())
-			if err != nil {
-				return nil, fmt.Errorf("dataset %s, %s alone: %w", name, kind, err)
-			}
-			all[name][kind] = single
-		}
-	}
-	return all, nil
 }
 
 func listenerTLS(c configs.TLS, now func() time.Time) (*tls.Config, error) {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -42,6 +43,11 @@ func Run(ctx context.Context, o RunOptions) error {
 	defer o.letGo()
 	cfg, err := o.Load()
 	if err != nil {
+		return err
+	}
+	watcher := o.watch(cfg)
+	defer watcher.close()
+	if cfg, err = o.Load(); err != nil { // again: what changed before the watch began is in it now
 		return err
 	}
 	g, err := New(Options{Config: cfg, Logger: o.Logger, Version: o.Version, Now: o.Now, LogFS: o.LogFS})
@@ -82,7 +88,7 @@ func Run(ctx context.Context, o RunOptions) error {
 	}()
 	watching, stopWatching := context.WithCancel(ctx)
 	var watchers sync.WaitGroup
-	watchers.Go(func() { g.follow(watching, o) })
+	watchers.Go(func() { g.follow(watching, o, watcher) })
 	o.Logger.Info().Str("fhir", fhirL.Addr().String()).Str("admin", adminL.Addr().String()).
 		Str("policy", g.current.Load().policies.Revision()).Msg("serving")
 	if o.Ready != nil {
@@ -155,17 +161,45 @@ func listeners(o RunOptions, cfg *configs.Config) (front, back net.Listener, err
 	return front, back, nil
 }
 
+// watcher tells when a file changes that the configuration reads.
+type watcher struct {
+	*configs.Watcher                                 // nil where the system does not let files be watched
+	serving          atomic.Pointer[func() []string] // the files of the generation that serves; nil before there is one
+}
+
+// watch begins before the first generation is built, so that no change is missed.
+func (o *RunOptions) watch(cfg *configs.Config) *watcher {
+	w := &watcher{}
+	files := cfg.Files
+	w.serving.Store(&files)
+	var err error
+	w.Watcher, err = configs.NewWatcher(configs.WatchOptions{Paths: func() []string { return (*w.serving.Load())() }})
+	if err != nil {
+		o.Logger.Error().Err(err).Msg("files are not watched: reload by SIGHUP")
+	}
+	return w
+}
+
+func (w *watcher) close() {
+	if w.Watcher != nil {
+		_ = w.Close() // nothing was written
+	}
+}
+
 // follow reloads on a signal, and when a file changes that the configuration reads.
-func (g *Gateway) follow(ctx context.Context, o RunOptions) {
+func (g *Gateway) follow(ctx context.Context, o RunOptions, w *watcher) {
 	reload := func() { _ = g.reload(o.Load) } // it logs and records the outcome itself
-	var watcher sync.WaitGroup
-	watcher.Go(func() {
-		err := configs.Watch(ctx, configs.WatchOptions{Paths: g.files}, reload)
-		if err != nil && ctx.Err() == nil {
-			g.logger.Error().Err(err).Msg("files are not watched: reload by SIGHUP")
-		}
-	})
-	defer watcher.Wait()
+	files := g.files
+	w.serving.Store(&files)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	if w.Watcher != nil {
+		watching.Go(func() {
+			if err := w.Run(ctx, reload); err != nil && ctx.Err() == nil {
+				g.logger.Error().Err(err).Msg("files are no longer watched: reload by SIGHUP")
+			}
+		})
+	}
 	for {
 		select {
 		case <-ctx.Done():

@@ -1,0 +1,69 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/halfdoor/halfdoor/gateway/fhir"
+	"github.com/halfdoor/halfdoor/policies"
+	"github.com/halfdoor/halfdoor/transforms"
+)
+
+// Policies compiles a bundle's folder; the empty name is the default bundle.
+func Policies(folder string) (*policies.Engine, error) {
+	bundle := policies.Default()
+	if folder != "" {
+		bundle = fs.FS(os.DirFS(folder))
+	}
+	engine, err := policies.Load(policies.Options{Bundle: bundle, Compartment: fhir.PatientCompartment()})
+	if err != nil {
+		return nil, err
+	}
+	if err := namedSearches(engine); err != nil {
+		return nil, err
+	}
+	return engine, nil
+}
+
+// namedSearches holds the search of each dataset to parameters that FHIR R4 has: one that is
+// misspelt would only ever be missed by the desk that needs it.
+func namedSearches(engine *policies.Engine) error {
+	var errs []error
+	for _, name := range engine.Datasets() {
+		plan, _ := engine.Plan(name)
+		search := plan.Dataset().Search
+		for _, kind := range sortedKeys(search) {
+			for _, combination := range search[kind] {
+				for _, parameter := range splitCombination(combination) {
+					if _, ok := fhir.Parameter(kind, parameter); !ok {
+						errs = append(errs, fmt.Errorf("dataset %s: search: %s has no parameter %q", name, kind, parameter))
+					}
+				}
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// singles are the plans of an engine's datasets, each once for every type that it has a row for.
+func singles(engine *policies.Engine) (map[string]map[string]*transforms.Plan, error) {
+	all := map[string]map[string]*transforms.Plan{}
+	for _, name := range engine.Datasets() {
+		plan, _ := engine.Plan(name)
+		whole := plan.Dataset()
+		all[name] = map[string]*transforms.Plan{}
+		for kind, rows := range whole.Resources {
+			single, err := transforms.Compile(&transforms.Dataset{
+				Name: whole.Name, Title: whole.Title, Version: whole.Version,
+				Resources: map[string]map[string]transforms.Rule{kind: rows},
+			}, fhir.PatientCompartment())
+			if err != nil {
+				return nil, fmt.Errorf("dataset %s, %s alone: %w", name, kind, err)
+			}
+			all[name][kind] = single
+		}
+	}
+	return all, nil
+}
