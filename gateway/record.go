@@ -134,16 +134,16 @@ func (c *call) outcome(r *Refusal) { c.code = r.Code }
 
 // names adds the subjects of a window: each resource in the token that this client sees,
 // each patient by the log's own keyed hash.
-func (c *call) names(ehr string, seal *vault.Sealer, subjects []transforms.Subject) error {
+func (c *call) names(ehr string, seal *vault.Sealer, subjects transforms.Subjects) error {
 	c.rec.Subjects, c.rec.Patients = c.rec.Subjects[:0], c.rec.Patients[:0]
-	for _, s := range subjects {
-		name, err := seal.AppendToken(append([]byte(s.Type), '/'), s.Type, []byte(s.ID))
+	for kind, id := range subjects.All() {
+		name, err := seal.AppendToken(append([]byte(kind), '/'), kind, id)
 		if err != nil {
 			return err
 		}
 		c.rec.Subjects = append(c.rec.Subjects, string(name))
-		if s.Type == "Patient" {
-			c.rec.Patients = append(c.rec.Patients, c.g.log.Patient(ehr, s.ID))
+		if kind == "Patient" {
+			c.rec.Patients = append(c.rec.Patients, c.g.log.Patient(ehr, string(id)))
 		}
 	}
 	return nil

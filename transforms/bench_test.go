@@ -7,6 +7,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/halfdoor/halfdoor/test/bench/cases"
+	"github.com/halfdoor/halfdoor/transforms"
 )
 
 // The cases are those of the command test/bench, which measures by processor time and is what the
@@ -33,6 +34,7 @@ func BenchmarkFilter(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
+		o.Report = new(transforms.Report)
 		src := new(cases.Reader)
 		for b.Loop() {
 			if o.Tokens, err = c.Tokens(); err != nil {

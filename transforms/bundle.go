@@ -264,7 +264,7 @@ func (f *filter) list(l *list, members int, each func(*filter, byte) (bool, erro
 
 // link filters the link at r.
 func (f *filter) link(c byte) (bool, error) {
-	if c != '{' {
+	if c != '{' || f.opt.Link == nil {
 		return false, f.skip(false)
 	}
 	cur, err := f.enter()
@@ -305,7 +305,7 @@ func (f *filter) link(c byte) (bool, error) {
 		*into = string(text)
 		found++
 	}
-	if found < 2 || f.opt.Link == nil {
+	if found < 2 {
 		return false, nil
 	}
 	url, ok := f.opt.Link(relation, url)

@@ -4,7 +4,7 @@ package transforms
 // transaction-response, where each entry answers the request at its place, one without a resource
 // leaves with its response, and a refusal takes the place of one that may not.
 func (f *filter) entry(c byte) (bool, error) {
-	begin, mark := len(f.out), len(f.subjects.named)
+	begin, mark := len(f.out), f.subjects.named.Len()
 	if c != '{' {
 		if err := f.skip(false); err != nil {
 			return false, err
@@ -134,7 +134,7 @@ func (f *filter) refuse(begin, mark int, shape mode) bool {
 // inner filters the resource at r, which is inside another one, and counts it. It returns its row,
 // or nil where it does not leave.
 func (f *filter) inner() (*row, error) {
-	mark := len(f.subjects.named)
+	mark := f.subjects.named.Len()
 	if _, err := f.typeOf(false); err != nil {
 		return nil, err
 	}

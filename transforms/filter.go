@@ -30,25 +30,28 @@ type filter struct {
 	opt  Options
 	dst  Sink
 
-	out     []byte
-	hold    int
-	depth   int
-	steps   [MaxDepth + 2]step
-	keys    keys
-	bases   [MaxDepth]int32 // of skip
-	seed    uint64
-	nameAt  int      // where the name last scanned begins in buf
-	scratch []byte   // a text unescaped
-	kind    []byte   // the resourceType last found by typeOf
-	kinds   []string // types met that are not in the plan
-	key     []byte   // of a subject
-	gateway []byte   // Options.Base as in a JSON string, without quotes
-	res     resource
-	bun     bundling // the innermost Bundle open
-	nested  int      // how many are open below the root
+	out      []byte
+	hold     int
+	depth    int
+	steps    [MaxDepth + 2]step
+	keys     keys
+	bases    [MaxDepth]int32 // of skip
+	seed     uint64
+	nameAt   int      // where the name last scanned begins in buf
+	scratch  []byte   // a text unescaped
+	kind     []byte   // the resourceType last found by typeOf
+	kinds    []string // types met that are not in the plan, in this stream or before
+	key      []byte   // of a subject
+	baseText []byte   // Options.Base as a JSON string
+	gateway  []byte   // the same without quotes
+	res      resource
+	bun      bundling // the innermost Bundle open
+	nested   int      // how many are open below the root
 
 	subjects subjects
 	tally    tally
+	report   *Report
+	window   Window // at the sink
 }
 
 // step is where a container is at: at a member or an element.
@@ -72,7 +75,10 @@ func (p *Plan) Filter(dst Sink, src io.Reader, o Options) (Report, error) {
 	f := p.pool.Get().(*filter)
 	f.reset(dst, src, o)
 	err := f.run()
-	report := f.report()
+	if err != nil {
+		f.sum()
+	}
+	report := *f.report
 	f.forget()
 	p.pool.Put(f)
 	return report, err
@@ -87,15 +93,18 @@ func (f *filter) reset(dst Sink, src io.Reader, o Options) {
 	}
 	f.dst, f.opt, f.seed = dst, o, rand.Uint64()
 	f.hold, f.depth, f.nested = -1, 0, 0
-	quoted := appendQuoted(nil, o.Base)
-	f.gateway = quoted[1 : len(quoted)-1]
+	if f.report = o.Report; f.report == nil {
+		f.report = new(Report)
+	}
+	f.baseText = appendQuoted(f.baseText[:0], o.Base)
+	f.gateway = f.baseText[1 : len(f.baseText)-1]
 	f.open(src)
 }
 
 // forget drops what the stream held: references, and buffers that it made grow. What was in the
 // buffers that stay is overwritten by the next stream, not read.
 func (f *filter) forget() {
-	f.dst, f.src, f.err, f.opt = nil, nil, nil, Options{}
+	f.dst, f.src, f.err, f.opt, f.report = nil, nil, nil, Options{}, nil
 	if len(f.buf) != bufferBytes+pad {
 		f.buf = nil
 	}
@@ -109,8 +118,7 @@ func (f *filter) forget() {
 		f.scratch = nil
 	}
 	clear(f.steps[:])
-	clear(f.kinds)
-	f.out, f.keys, f.kinds, f.gateway = f.out[:0], f.keys[:0], f.kinds[:0], nil
+	f.out, f.keys, f.gateway = f.out[:0], f.keys[:0], nil
 	f.res = resource{id: f.res.id[:0]}
 	f.subjects.reset()
 	f.tally.reset()

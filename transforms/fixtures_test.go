@@ -198,10 +198,16 @@ func (c *collector) Release(w *transforms.Window) error {
 	}
 	start := len(c.body)
 	c.body = append(c.body, w.Body...)
-	c.windows = append(c.windows, window{start, len(c.body), slices.Clone(w.Subjects)})
-	for _, s := range w.Subjects {
+	var subjects []transforms.Subject
+	for kind, id := range w.Subjects.All() {
+		s := transforms.Subject{Type: kind, ID: string(id)}
+		subjects = append(subjects, s)
 		c.subjects[s] = true
 	}
+	if w.Subjects.Len() != len(subjects) {
+		c.t.Errorf("%d subjects are said to be %d", len(subjects), w.Subjects.Len())
+	}
+	c.windows = append(c.windows, window{start, len(c.body), subjects})
 	c.last = w.Last
 	return nil
 }

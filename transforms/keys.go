@@ -3,6 +3,7 @@ package transforms
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 )
 
 // keys tells whether an open object names a member twice. It is a stack of regions, one for each
@@ -30,7 +31,7 @@ func (k *keys) add(base int, h uint64) error {
 	}
 	*k = append(*k, h)
 	if len(region) == listed {
-		k.rehash(base, append([]uint64(nil), (*k)[base:]...), 4*listed)
+		k.rehash(base, base, 4*listed)
 	}
 	return nil
 }
@@ -46,24 +47,26 @@ func (k *keys) addTable(base int, h uint64) error {
 		return ErrKeys
 	}
 	if region[0] > uint64(len(slots)/2) {
-		k.rehash(base, append([]uint64(nil), slots...), 2*len(slots))
+		k.rehash(base, base+1, 2*len(slots))
 	}
 	return nil
 }
 
-// rehash makes the region a table of size slots that holds the hashes.
-func (k *keys) rehash(base int, hashes []uint64, size int) {
-	for len(*k) < base+1+size {
-		*k = append(*k, 0)
-	}
-	region := (*k)[base : base+1+size]
-	clear(region)
+// rehash makes the region a table of size slots that holds the hashes that it has from an index
+// on. The table is made behind them, and moved.
+func (k *keys) rehash(base, from, size int) {
+	end := len(*k)
+	*k = slices.Grow(*k, 1+size)[:end+1+size]
+	hashes, table := (*k)[from:end], (*k)[end:]
+	clear(table)
 	for _, h := range hashes {
 		if h != 0 {
-			insert(region[1:], h)
-			region[0]++
+			insert(table[1:], h)
+			table[0]++
 		}
 	}
+	copy((*k)[base:], table)
+	*k = (*k)[:base+1+size]
 }
 
 // insert reports whether h was not yet there.

@@ -21,9 +21,6 @@ type Tokenizer interface {
 	AppendToken(dst []byte, kind string, value []byte) ([]byte, error)
 }
 
-// Subject names a resource by the EHR's own id.
-type Subject struct{ Type, ID string }
-
 // Window is a piece of the output, and whom it discloses something of. It may be used until
 // Release returns only.
 type Window struct {
@@ -33,10 +30,10 @@ type Window struct {
 	// released, or in an element that puts a released resource into a patient's compartment,
 	// even where that element is removed). Each is here when it is first named in the stream; it
 	// may be repeated.
-	Subjects []Subject
+	Subjects Subjects
 
 	Last   bool    // nothing follows
-	Report *Report // so far, this window included; the total where Last
+	Report *Report // so far, this window included; the total where Last, which Filter returns too
 }
 
 // Sink takes the output.
@@ -79,6 +76,11 @@ type Options struct {
 	// what becomes of an entry that may not leave, even where the type stands behind the entries;
 	// without it, the stream ends with ErrUnexpectedRoot where the entries' shape told otherwise.
 	Root, RootID, BundleType string
+
+	// Report, where set, is what the windows show and what Filter returns a copy of. Its maps are
+	// emptied and used again, so that a caller who is done with the report of one stream can give
+	// it to the next, and nothing is allocated for it.
+	Report *Report
 
 	// Window is how many bytes are gathered before they are released, where nothing holds them
 	// back; Lookahead bounds what may be held back: one resource as it leaves, and what comes

@@ -51,7 +51,9 @@ func Compile(ds *Dataset, patient Compartment) (*Plan, error) {
 		"issue.severity": {Method: Keep},
 		"issue.code":     {Method: Keep},
 	}, nil)
-	p.bundle = &row{kind: "Bundle", root: &node{path: "Bundle"}, bundle: true}
+	at := int32(len(p.nodes))
+	p.bundle = &row{kind: "Bundle", root: &node{path: "Bundle", index: at}, first: at, last: at + 1, bundle: true}
+	p.nodes = append(p.nodes, p.bundle.root)
 	p.pool = &sync.Pool{New: func() any { return newFilter(p) }}
 	return p, nil
 }

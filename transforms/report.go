@@ -46,11 +46,13 @@ func (c cause) String() string {
 type tally struct {
 	removed, tokenized       []int // by index of the node, of the resource at hand; 0 is ignored
 	sumRemoved, sumTokenized []int
+	released                 []int // by index of the row's root
 	out                      int64
-	released                 map[*row]int
 	dropped                  []dropped
 }
 
+// dropped counts the resources of a type that were dropped for a cause. With n at 0 it is left of
+// an earlier stream, and saves this one the name.
 type dropped struct {
 	cause cause
 	kind  string
@@ -61,11 +63,11 @@ type dropped struct {
 const maxDropped = 512
 
 func newTally(nodes int) tally {
-	all := make([]int, 4*nodes)
+	all := make([]int, 5*nodes)
 	return tally{
 		removed: all[:nodes], tokenized: all[nodes : 2*nodes],
-		sumRemoved: all[2*nodes : 3*nodes], sumTokenized: all[3*nodes:],
-		released: map[*row]int{},
+		sumRemoved: all[2*nodes : 3*nodes], sumTokenized: all[3*nodes : 4*nodes],
+		released: all[4*nodes:],
 	}
 }
 
@@ -75,8 +77,13 @@ func (t *tally) reset() {
 	clear(t.sumRemoved)
 	clear(t.sumTokenized)
 	clear(t.released)
-	clear(t.dropped)
-	t.out, t.dropped = 0, t.dropped[:0]
+	t.out = 0
+	if len(t.dropped) > 64 {
+		t.dropped = nil
+	}
+	for i := range t.dropped {
+		t.dropped[i].n = 0
+	}
 }
 
 // commit adds the resource at hand to the sums.
@@ -85,7 +92,7 @@ func (t *tally) commit(r *row) {
 		t.sumRemoved[i] += t.removed[i]
 		t.sumTokenized[i] += t.tokenized[i]
 	}
-	t.released[r]++
+	t.released[r.root.index]++
 	t.discard(r)
 }
 
@@ -122,30 +129,49 @@ func isWord(kind []byte) bool {
 	return len(kind) > 0 && len(kind) <= 64
 }
 
-func (f *filter) report() Report {
-	t := &f.tally
-	r := Report{
-		BytesIn: f.base + int64(f.w), BytesOut: t.out,
-		Released: map[string]int{}, Dropped: map[string]map[string]int{},
-		Removed: map[string]int{}, Tokenized: map[string]int{},
+// sum brings the report up to date.
+func (f *filter) sum() {
+	t, r := &f.tally, f.report
+	r.BytesIn, r.BytesOut = f.base+int64(f.w), t.out
+	for _, m := range [...]*map[string]int{&r.Released, &r.Removed, &r.Tokenized} {
+		if *m == nil {
+			*m = map[string]int{}
+		}
+		clear(*m)
 	}
-	for row, n := range t.released {
-		r.Released[row.kind] = n
+	for i, n := range f.plan.nodes {
+		if n == nil {
+			continue
+		}
+		if t.released[i] > 0 {
+			r.Released[n.path] = t.released[i]
+		}
+		if t.sumRemoved[i] > 0 {
+			r.Removed[n.path] = t.sumRemoved[i]
+		}
+		if t.sumTokenized[i] > 0 {
+			r.Tokenized[n.path] = t.sumTokenized[i]
+		}
+	}
+	if r.Dropped == nil {
+		r.Dropped = map[string]map[string]int{}
+	}
+	for _, kinds := range r.Dropped {
+		clear(kinds)
 	}
 	for _, d := range t.dropped {
+		if d.n == 0 {
+			continue
+		}
 		cause := d.cause.String()
 		if r.Dropped[cause] == nil {
 			r.Dropped[cause] = map[string]int{}
 		}
 		r.Dropped[cause][d.kind] = d.n
 	}
-	for i, n := range f.plan.nodes {
-		if n != nil && t.sumRemoved[i] > 0 {
-			r.Removed[n.path] = t.sumRemoved[i]
-		}
-		if n != nil && t.sumTokenized[i] > 0 {
-			r.Tokenized[n.path] = t.sumTokenized[i]
+	for cause, kinds := range r.Dropped {
+		if len(kinds) == 0 {
+			delete(r.Dropped, cause)
 		}
 	}
-	return r
 }

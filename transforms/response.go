@@ -180,7 +180,7 @@ func (f *filter) status() (bool, error) {
 
 // responseOutcome filters the outcome at r, which is no resource of its own to count.
 func (f *filter) responseOutcome() (bool, error) {
-	mark := len(f.subjects.named)
+	mark := f.subjects.named.Len()
 	if _, err := f.typeOf(false); err != nil {
 		return false, err
 	}

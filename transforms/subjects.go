@@ -1,9 +1,32 @@
 package transforms
 
+import "iter"
+
+// Subjects are resources by their types and the EHR's own ids. They may be used until Release
+// returns only.
+type Subjects struct {
+	list []subject
+	ids  []byte
+}
+
+// Len returns how many there are.
+func (s Subjects) Len() int { return len(s.list) }
+
+// All goes through their types and ids.
+func (s Subjects) All() iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		for _, one := range s.list {
+			if !yield(one.kind, s.ids[one.from:one.to:one.to]) {
+				return
+			}
+		}
+	}
+}
+
 // subjects are whom the stream discloses something of.
 type subjects struct {
-	named   []subject // by the resource at hand, which may not leave yet
-	pending []Subject // by the window that is gathered
+	named   Subjects // by the resource at hand, which may not leave yet
+	pending Subjects // by the window that is gathered
 
 	// seen holds the hashes of those named before, in an open-addressed table; 0 is free. When
 	// full, it is emptied, and subjects repeat.
@@ -12,12 +35,13 @@ type subjects struct {
 }
 
 type subject struct {
-	hash uint64
-	Subject
+	hash     uint64
+	kind     string
+	from, to int32 // of its id in ids
 }
 
 const (
-	maxSeen  = 8 << 10
+	maxSeen  = 2 << 10
 	maxNamed = 64 << 10 // by one resource
 )
 
@@ -29,17 +53,26 @@ func (f *filter) subject(kind string, id []byte) error {
 	if s.has(h) {
 		return nil
 	}
-	for i := len(s.named) - 1; i >= 0 && i >= len(s.named)-16; i-- {
-		if s.named[i].hash == h {
+	list := s.named.list
+	for i := len(list) - 1; i >= 0 && i >= len(list)-16; i-- {
+		if list[i].hash == h {
 			return nil
 		}
 	}
-	if len(s.named) == maxNamed {
+	if len(list) == maxNamed {
 		return f.fail(ErrLookahead)
 	}
-	s.named = append(s.named, subject{h, Subject{kind, string(id)}})
+	s.named.add(h, kind, id)
 	return nil
 }
+
+func (s *Subjects) add(h uint64, kind string, id []byte) {
+	from := int32(len(s.ids))
+	s.ids = append(s.ids, id...)
+	s.list = append(s.list, subject{h, kind, from, int32(len(s.ids))})
+}
+
+func (s *Subjects) clear() { s.list, s.ids = s.list[:0], s.ids[:0] }
 
 func (s *subjects) has(h uint64) bool {
 	for i := h >> 7; len(s.seen) > 0; i++ {
@@ -55,9 +88,9 @@ func (s *subjects) has(h uint64) bool {
 
 // commit makes those named pending.
 func (s *subjects) commit() {
-	for _, n := range s.named {
+	for _, n := range s.named.list {
 		if s.remember(n.hash) {
-			s.pending = append(s.pending, n.Subject)
+			s.pending.add(n.hash, n.kind, s.named.ids[n.from:n.to])
 		}
 	}
 	s.discard(0)
@@ -65,9 +98,13 @@ func (s *subjects) commit() {
 
 // discard forgets those named since there were mark of them, by what does not leave.
 func (s *subjects) discard(mark int) {
-	mark = min(mark, len(s.named)) // fewer, when some were committed
-	clear(s.named[mark:])
-	s.named = s.named[:mark]
+	n := &s.named
+	mark = min(mark, len(n.list)) // fewer, when some were committed
+	n.list = n.list[:mark]
+	n.ids = n.ids[:0]
+	if mark > 0 {
+		n.ids = n.ids[:n.list[mark-1].to]
+	}
 }
 
 // remember reports whether h was not yet seen.
@@ -93,18 +130,17 @@ func (s *subjects) remember(h uint64) bool {
 }
 
 func (s *subjects) reset() {
-	s.discard(0)
-	clear(s.pending)
-	s.pending = s.pending[:0]
-	if cap(s.pending) > 4<<10 {
-		s.pending = nil
+	s.named.reset()
+	s.pending.reset()
+	if s.count > 0 {
+		clear(s.seen)
 	}
-	if cap(s.named) > 4<<10 {
-		s.named = nil
-	}
-	if len(s.seen) > 4<<10 {
-		s.seen = nil
-	}
-	clear(s.seen)
 	s.count = 0
+}
+
+func (s *Subjects) reset() {
+	if cap(s.list) > 2<<10 || cap(s.ids) > 64<<10 {
+		*s = Subjects{}
+	}
+	s.clear()
 }

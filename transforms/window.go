@@ -21,14 +21,15 @@ func (f *filter) ready() error {
 // release gives what is in out to the sink.
 func (f *filter) release(last bool) error {
 	f.tally.out += int64(len(f.out))
-	report := f.report()
-	err := f.dst.Release(&Window{Body: f.out, Subjects: f.subjects.pending, Last: last, Report: &report})
+	f.sum()
+	f.window = Window{Body: f.out, Subjects: f.subjects.pending, Last: last, Report: f.report}
+	err := f.dst.Release(&f.window)
+	f.window = Window{}
 	if err != nil {
 		return f.failBy(ErrSink, err)
 	}
 	f.out = f.out[:0]
-	clear(f.subjects.pending)
-	f.subjects.pending = f.subjects.pending[:0]
+	f.subjects.pending.clear()
 	return nil
 }
 

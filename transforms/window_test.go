@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"regexp"
 	"runtime"
 	"strings"
@@ -331,4 +332,51 @@ func readAll(t testing.TB, r io.Reader) []byte {
 		t.Fatal(err)
 	}
 	return data
+}
+
+// TestReportReused gives one report to several streams: each finds its own figures in it, and nothing of the one before.
+func TestReportReused(t *testing.T) {
+	f := load(t, "narrow", narrow)
+	docs := own(t)
+	o := options()
+	o.Report = new(transforms.Report)
+	for range 2 {
+		for _, doc := range docs {
+			fresh := filter(t, f.plan, bytes.NewReader(doc.data), options())
+			got := filter(t, f.plan, bytes.NewReader(doc.data), o)
+			if !reflect.DeepEqual(got.report, fresh.report) || !reflect.DeepEqual(*o.Report, fresh.report) {
+				t.Errorf("%s:\n got %v\nwant %v", doc.name, got.report, fresh.report)
+			}
+		}
+	}
+}
+
+// TestAllocations holds a stream to what it may allocate, whatever its size: nothing that grows with it.
+func TestAllocations(t *testing.T) {
+	f := load(t, "narrow", narrow)
+	for _, size := range []int{20 << 10, 4 << 20} {
+		doc := readAll(t, newBundle(size))
+		src := bytes.NewReader(nil)
+		o := options()
+		o.Tokens, o.Report = verbatim{}, new(transforms.Report)
+		got := testing.AllocsPerRun(5, func() {
+			src.Reset(doc)
+			if _, err := f.plan.Filter(drain{}, src, o); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if got > 2 {
+			t.Errorf("%d bytes: %v allocations", size, got)
+		}
+	}
+}
+
+type drain struct{}
+
+func (drain) Release(*transforms.Window) error { return nil }
+
+type verbatim struct{}
+
+func (verbatim) AppendToken(dst []byte, _ string, value []byte) ([]byte, error) {
+	return append(dst, value...), nil
 }

@@ -62,6 +62,7 @@ func entrants(c *cases.Case, names []string) ([]*entrant, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.Report = new(transforms.Report) // used again, as by a caller who is done with it
 	filter := &filterPeer{c: c, o: o}
 	var want bytes.Buffer
 	if err := filter.run(c.Data, &want); err != nil {

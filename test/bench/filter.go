@@ -184,11 +184,7 @@ func (r *run) measure(set *cases.Set, name string, limit time.Duration) ([]measu
 			Case: name, Engine: e.name, Source: c.Source, Bytes: len(c.Data), Rounds: n,
 			MBPerCPUS: float64(len(c.Data)) / 1e6 / e.once().Seconds(), AllocsPerOp: e.allocs,
 		}
-		var ratios []float64
-		for i := range e.rounds {
-			ratios = append(ratios, float64(valid.rounds[i])/float64(e.rounds[i]))
-		}
-		m.RatioToValid = median(ratios)
+		m.RatioToValid = float64(valid.once()) / float64(e.once())
 		out = append(out, m)
 	}
 	return out, notes, nil
