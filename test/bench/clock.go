@@ -31,7 +31,7 @@ type entrant struct {
 
 // calibrate runs the entrant once, finds how many runs make a round, and counts allocations.
 func (e *entrant) calibrate(round time.Duration) error {
-	runtime.GC() // else a collection under way empties the pools while allocations are counted
+	runtime.GC()                    // else a collection under way empties the pools while allocations are counted
 	if err := e.run(); err != nil { // warm
 		return err
 	}
