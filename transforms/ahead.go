@@ -1,24 +1,27 @@
 package transforms
 
 // ahead looks for what must be known of the resource at r before it is filtered, and leaves r
-// there: whether it has a denied label, and of a Bundle the type.
+// there: of what holds other resources whether it has a denied label, since what they named cannot be
+// forgotten; of a Bundle the type; and the contained resources.
 func (f *filter) ahead(r *row) (kind mode, err error) {
 	kind = drops
-	labels := len(f.opt.DenyLabels) > 0
-	typed := !r.bundle
+	labels := len(f.opt.DenyLabels) > 0 && !r.contains
+	typed, contains := !r.bundle, r.contains
 	f.pin = f.r
 	err = f.browse(func(name string, c byte) (bool, error) {
 		switch {
 		case name == "type" && r.bundle && c == '"':
 			text, err := f.text()
 			kind, typed = modeOf(text), true
-			return typed && !labels, err
+			return !labels, err
 		case name == "meta" && labels && c == '{':
 			labels = false
 			if err := f.security(); err != nil {
 				return false, err
 			}
 			return typed || f.res.denied, nil
+		case name == "contained" && contains && c == '[':
+			return true, f.locateAll()
 		}
 		return false, f.skip(true)
 	})
@@ -30,6 +33,27 @@ func (f *filter) ahead(r *row) (kind mode, err error) {
 	}
 	f.r, f.pin = f.pin, -1
 	return kind, nil
+}
+
+func (f *filter) locateAll() error {
+	cur, err := f.enter()
+	if err != nil {
+		return err
+	}
+	for {
+		c, err := f.element(&cur)
+		switch {
+		case err != nil || c == 0:
+			return err
+		case c == '{':
+			err = f.locate()
+		default:
+			err = f.skip(true)
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // security looks whether the meta at r has a denied label.
@@ -96,7 +120,7 @@ func (f *filter) browse(visit func(name string, c byte) (done bool, err error)) 
 
 // aheadName returns the name as a string, where anybody asks for it.
 func aheadName(name []byte) string {
-	for _, s := range [...]string{"type", "meta", "security"} {
+	for _, s := range [...]string{"type", "meta", "security", "contained", "resourceType", "id"} {
 		if s == string(name) {
 			return s
 		}

@@ -146,6 +146,10 @@ func (ds *Dataset) problems() []error {
 			switch {
 			case !isPath(path):
 				add("%s: %q is not an element path", kind, path)
+			case kind == "Parameters" && !strings.HasPrefix(path, "parameter.value"):
+				add("Parameters.%s: its row is built in; a dataset can add rows of parameter.value… only", path)
+			case path == "contained" && rule.Method != Keep, strings.HasPrefix(path, "contained."):
+				add("%s.%s: contained resources leave by the rows of their types, where contained is kept", kind, path)
 			case path == "resourceType":
 				add("%s.resourceType: always leaves; leave the row out", kind)
 			case rule.Method == Remove || int(rule.Method) >= len(methodNames):

@@ -63,6 +63,15 @@ func TestParseDatasetProblems(t *testing.T) {
 			`Patient: "a..b" is not an element path`, `Patient: "name[0]" is not an element path`,
 			"Patient.resourceType: always leaves; leave the row out",
 		}},
+		{"contained", row(`"contained": "mask", "contained.id": "keep"`), []string{
+			"Patient.contained: contained resources leave by the rows of their types, where contained is kept",
+			"Patient.contained.id: contained resources leave by the rows of their types, where contained is kept",
+		}},
+		{"Parameters", `{"resources": {"Parameters": {"id": "keep", "parameter.name": "keep", "parameter.part.valueString": "keep", "parameter.valueString": "keep"}}}`, []string{
+			"Parameters.id: its row is built in; a dataset can add rows of parameter.value… only",
+			"Parameters.parameter.name: its row is built in; a dataset can add rows of parameter.value… only",
+			"Parameters.parameter.part.valueString: its row is built in; a dataset can add rows of parameter.value… only",
+		}},
 		{"conflict", row(`"name": "keep", "name.family": "keep"`), []string{"Patient.name.family: name already says how it leaves"}},
 		{"conflict with another method", row(`"name": "mask", "name.extension": "keep"`), []string{"Patient.name.extension: name already says how it leaves"}},
 		{"conflict far below", row(`"a": "keep", "a.b.c.d": "keep"`), []string{"Patient.a.b.c.d: a already says how it leaves"}},

@@ -139,7 +139,7 @@ func (f *filter) inner() (*row, error) {
 		return nil, err
 	}
 	r := f.row()
-	if r == nil || r.bundle && f.nested == maxNested {
+	if r == nil || r.bundle && f.nested == maxNested || r.parameters && f.within > 0 {
 		f.drop(nil, causeType)
 		return nil, f.skip(false)
 	}

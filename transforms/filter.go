@@ -47,6 +47,9 @@ type filter struct {
 	res      resource
 	bun      bundling // the innermost Bundle open
 	nested   int      // how many are open below the root
+	within   int      // how many Parameters are open
+	locals   []local  // contained in the resource at hand
+	met      int      // how many of them were filtered
 
 	subjects subjects
 	tally    tally
@@ -92,7 +95,7 @@ func (f *filter) reset(dst Sink, src io.Reader, o Options) {
 		o.Lookahead = DefaultLookahead
 	}
 	f.dst, f.opt, f.seed = dst, o, rand.Uint64()
-	f.hold, f.depth, f.nested = -1, 0, 0
+	f.hold, f.depth, f.nested, f.within = -1, 0, 0, 0
 	if f.report = o.Report; f.report == nil {
 		f.report = new(Report)
 	}
@@ -118,7 +121,8 @@ func (f *filter) forget() {
 		f.scratch = nil
 	}
 	clear(f.steps[:])
-	f.out, f.keys, f.gateway = f.out[:0], f.keys[:0], nil
+	clear(f.locals)
+	f.out, f.keys, f.locals, f.gateway = f.out[:0], f.keys[:0], f.locals[:0], nil
 	f.res = resource{id: f.res.id[:0]}
 	f.subjects.reset()
 	f.tally.reset()
@@ -183,6 +187,8 @@ func (f *filter) row() *row {
 		return f.plan.outcome
 	case "Bundle":
 		return f.plan.bundle
+	case "Parameters":
+		return f.plan.parameters
 	}
 	return f.plan.rows[string(f.kind)]
 }

@@ -66,7 +66,7 @@ const odd = `{"title": "Odd", "version": 3, "resources": {
 	"Patient": {"id": "token", "meta.versionId": "keep", "meta.tag.code": "keep", "meta.tag.system": "keep",
 		"name.given": "token", "name.family": "year", "identifier.value": "token", "identifier.system": "mask",
 		"identifier.type": "keep", "telecom.value": "mask", "contact.name": "keep", "generalPractitioner": "reference",
-		"text.status": "keep", "text.div": "keep", "gender": "mask", "contained": "reference", "extension": "keep",
+		"text.status": "keep", "text.div": "keep", "gender": "mask", "contained": "keep", "extension": "keep",
 		"active": "token", "birthDate": "token"},
 	"Appointment": {"participant": "reference", "status": "year"},
 	"Encounter": {"identifier": "mask", "status": "token", "subject.reference": "keep", "subject.display": "keep", "period.start": "year", "period.end": "year"},
@@ -74,7 +74,8 @@ const odd = `{"title": "Odd", "version": 3, "resources": {
 	"Condition": {"id": "keep", "extension.url": "keep", "extension.extension.url": "keep"},
 	"Practitioner": {},
 	"Organization": {"id": "token"},
-	"Claim": {"id": "token"}
+	"Claim": {"id": "token"},
+	"Parameters": {"parameter.valueString": "mask", "parameter.valueReference": "reference", "parameter.valueCoding": "keep", "parameter.valueHumanName.family": "keep"}
 }}`
 
 // compartment is the patients', as far as the tests need it.

@@ -119,7 +119,13 @@ func (g generator) dataset(t *testing.T) (*transforms.Dataset, *transforms.Plan)
 					rows[path+"."+pick(g, "extension", "display", "text", "modifierExtension", "a.display", "coding.extension")] = "keep"
 				}
 			}
+			if g.one(2) {
+				rows["contained"] = "keep"
+			}
 			resources[kind] = rows
+		}
+		if g.one(2) {
+			resources["Parameters"] = map[string]string{"parameter.value" + pick(g, "", "A", "A.coding", "A.subject"): pick(g, "keep", "token", "reference")}
 		}
 		doc, err := json.Marshal(map[string]any{"title": "Generated", "version": 1, "resources": resources})
 		if err != nil {
@@ -204,13 +210,15 @@ func (g generator) text() string {
 
 func (g generator) literal() string {
 	return g.quote(pick(g, "Patient/p1", "Patient/p2", "Encounter/e1", "https://ehr.example.org/fhir/Patient/p1",
-		"https://ehr.example.org/fhir/Observation/o/_history/1", "Patient/p3/_history/2", "#x", "urn:uuid:1", "Patient", ""))
+		"https://ehr.example.org/fhir/Observation/o/_history/1", "Patient/p3/_history/2", "#x", "#y", "#x", "urn:uuid:1", "Patient", ""))
 }
 
 func (g generator) document() []byte {
 	switch {
 	case g.one(12):
 		return []byte(g.bundle())
+	case g.one(12):
+		return []byte(g.parameters())
 	case g.one(40):
 		return []byte(g.value(0))
 	}
@@ -319,8 +327,11 @@ func (g generator) issues() string {
 }
 
 func (g generator) resource() string {
-	if g.one(12) {
+	switch g.IntN(24) {
+	case 0, 1:
 		return g.bundle()
+	case 2:
+		return g.parameters()
 	}
 	m := map[string]func() string{}
 	for range g.IntN(8) {
@@ -337,8 +348,63 @@ func (g generator) resource() string {
 	if g.one(3) {
 		m["meta"] = g.meta
 	}
+	if g.one(3) {
+		m["contained"] = func() string { return g.array(func() string { return g.some(g.local) }) }
+	}
 	if g.one(10) {
 		m["issue"] = g.issues
+	}
+	return g.members(m)
+}
+
+// local is a contained resource.
+func (g generator) local() string {
+	m := map[string]func() string{"id": func() string { return g.quote(pick(g, "x", "y", "z", "", "é")) }}
+	for range g.IntN(5) {
+		g.member(m, 3)
+	}
+	if !g.one(60) {
+		m["resourceType"] = func() string { return g.quote(pick(g, "Patient", "Encounter", "Observation", "Claim", "Bundle")) }
+	}
+	if g.one(4) {
+		m["meta"] = g.meta
+	}
+	return g.members(m)
+}
+
+func (g generator) parameters() string {
+	m := map[string]func() string{"parameter": func() string {
+		return g.array(func() string { return g.some(func() string { return g.parameter(0) }) })
+	}}
+	if !g.one(30) {
+		m["resourceType"] = func() string { return `"Parameters"` }
+	}
+	if g.one(3) {
+		m["meta"] = g.meta
+	}
+	if g.one(3) {
+		g.member(m, 1)
+	}
+	return g.members(m)
+}
+
+func (g generator) parameter(depth int) string {
+	m := map[string]func() string{"name": func() string { return g.some(g.text) }}
+	for _, name := range []string{"value", "valueA", "valueB"} {
+		if g.one(2) {
+			m[name] = func() string { return pick(g, g.referring, g.text, func() string { return g.value(4) })() }
+		}
+	}
+	if g.one(3) {
+		m["resource"] = func() string { return g.some(g.resource) }
+	}
+	if g.one(3) && depth < 3 {
+		m["part"] = func() string {
+			return g.array(func() string { return g.some(func() string { return g.parameter(depth + 1) }) })
+		}
+	}
+	if g.one(4) {
+		m[pick(g, "_name", "_valueA", "_part", "x")] = g.sibling
 	}
 	return g.members(m)
 }

@@ -29,12 +29,16 @@ type node struct {
 type role uint8
 
 const (
-	plain     role = iota
-	typeRole       // resourceType
-	idRole         // the resource's id
-	metaRole       // the resource's meta
-	labelRole      // meta.security
-	refRole        // a string here is a Reference's reference
+	plain         role = iota
+	typeRole           // resourceType
+	idRole             // the resource's id
+	metaRole           // the resource's meta
+	labelRole          // meta.security
+	refRole            // a string here is a Reference's reference
+	containedRole      // resources contained, which leave by the rows of their types
+	parameterRole      // a parameter or part of Parameters
+	nameRole           // its name
+	resourceRole       // its resource
 )
 
 // names is a set of the names that keeping leaves out.

@@ -15,12 +15,13 @@ type Compartment map[string][]string
 
 // Plan is a dataset made ready to filter with. It does not change, and may be used concurrently.
 type Plan struct {
-	dataset *Dataset
-	rows    map[string]*row
-	outcome *row
-	bundle  *row
-	nodes   []*node // by index of their counters
-	pool    *sync.Pool
+	dataset    *Dataset
+	rows       map[string]*row
+	outcome    *row
+	bundle     *row
+	parameters *row
+	nodes      []*node // by index of their counters
+	pool       *sync.Pool
 }
 
 // row is what the plan knows of one resource type.
@@ -32,6 +33,8 @@ type row struct {
 	tagged      bool  // carries SUBSETTED
 	subject     bool  // is named as a subject where it has an id
 	bundle      bool  // a Bundle's, inside another resource
+	parameters  bool  // of Parameters
+	contains    bool  // contained resources leave
 }
 
 // Compile makes a plan of a dataset. It joins all problems in one error.
@@ -44,6 +47,9 @@ func Compile(ds *Dataset, patient Compartment) (*Plan, error) {
 	}
 	p := &Plan{dataset: ds, rows: map[string]*row{}, nodes: []*node{nil}}
 	for _, kind := range slices.Sorted(maps.Keys(ds.Resources)) {
+		if kind == "Parameters" {
+			continue // built in
+		}
 		parts, member := patient[kind]
 		p.rows[kind] = p.compile(&row{kind: kind, member: member, tagged: true, subject: true}, ds.Resources[kind], parts)
 	}
@@ -51,6 +57,7 @@ func Compile(ds *Dataset, patient Compartment) (*Plan, error) {
 		"issue.severity": {Method: Keep},
 		"issue.code":     {Method: Keep},
 	}, nil)
+	p.parameters = p.compile(&row{kind: "Parameters", parameters: true}, ds.Resources["Parameters"], nil)
 	at := int32(len(p.nodes))
 	p.bundle = &row{kind: "Bundle", root: &node{path: "Bundle", index: at}, first: at, last: at + 1, bundle: true}
 	p.nodes = append(p.nodes, p.bundle.root)
@@ -158,6 +165,12 @@ func (p *Plan) compile(r *row, rules map[string]Rule, parts []string) *row {
 			n.allow |= divName
 		}
 	}
+	if n := r.root.kid("contained"); n != nil {
+		n.method, n.role, r.contains = Remove, containedRole, true
+	}
+	if r.parameters {
+		growParameters(r.root)
+	}
 	for _, path := range parts {
 		n := r.root
 		for name := range strings.SplitSeq(path, ".") {
@@ -192,6 +205,9 @@ func (p *Plan) compile(r *row, rules map[string]Rule, parts []string) *row {
 	})
 	r.last = int32(len(p.nodes))
 	r.root.seal()
+	if r.parameters {
+		loopParameters(r.root)
+	}
 	return r
 }
 

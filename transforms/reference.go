@@ -88,12 +88,19 @@ func (f *filter) look(n *node) error {
 }
 
 // reference writes the reference at r, a string, as it leaves: with its id in a token, and the
-// gateway's base for the EHR's. It does not leave when it names nothing of the EHR. The token
-// counts for the row.
+// gateway's base for the EHR's; or as it is, where it names a contained resource that leaves. It
+// does not leave when it names nothing of the EHR. The token counts for the row.
 func (f *filter) reference(row *node, part bool) (bool, error) {
 	text, err := f.text()
 	if err != nil {
 		return false, err
+	}
+	if len(text) > 1 && text[0] == '#' {
+		if !f.refersTo(text[1:]) {
+			return false, nil
+		}
+		f.out = append(append(append(f.out, '"'), text...), '"')
+		return true, nil
 	}
 	l, ok := f.opt.literal(text)
 	if !ok {

@@ -140,8 +140,12 @@ type oracle struct {
 	tokenized map[string]int
 	removed   map[string]int
 
-	named  []transforms.Subject // in the order of subjects
-	nested int                  // Bundles open below the root
+	named      []transforms.Subject // in the order of subjects
+	nested     int                  // Bundles open below the root
+	parametric int                  // Parameters open
+
+	locals map[string]bool // of the resource at hand: whether the contained one of this id leaves
+	inside bool            // in a contained one
 
 	may  []error // kinds that the filter may answer with, or not
 	errs []error // kinds that the filter may answer with; which one comes first is its own matter
@@ -233,7 +237,8 @@ func (r *oracle) root(v any) any {
 func (r *oracle) refusal(kind string, resource map[string]any) string {
 	_, row := r.ds.Resources[kind]
 	switch {
-	case kind == "Bundle" && r.nested == 3, kind != "Bundle" && kind != "OperationOutcome" && !row:
+	case kind == "Bundle" && r.nested == 3, kind == "Parameters" && r.parametric > 0,
+		kind != "Bundle" && kind != "Parameters" && kind != "OperationOutcome" && !row:
 		return "type"
 	case r.labelled(resource):
 		return "label"
@@ -306,9 +311,14 @@ func (r *oracle) resource(kind string, resource map[string]any) any {
 		r.nested++
 		defer func() { r.nested-- }()
 		return r.bundle(resource, false)
+	case "Parameters":
+		r.parametric++
+		defer func() { r.parametric-- }()
+		return r.parameters(resource)
 	}
 	rows := rowsOf(kind, r.ds.Resources[kind])
 	rows.inner["meta"] = true
+	r.locals = r.local(rows, resource)
 	if id, ok := resource["id"].(string); ok {
 		r.name(kind, id)
 	}
@@ -336,6 +346,130 @@ func (r *oracle) resource(kind string, resource map[string]any) any {
 	return out
 }
 
+// local says of each id of a contained resource whether what has it leaves.
+func (r *oracle) local(rows rows, resource map[string]any) map[string]bool {
+	ids := map[string]bool{}
+	contained, _ := resource["contained"].([]any)
+	for _, v := range contained {
+		v, ok := v.(map[string]any)
+		if !rows.contains || !ok {
+			continue
+		}
+		if id, ok := v["id"].(string); ok && localID.MatchString(id) {
+			leaves, there := ids[id]
+			ids[id] = r.uncontained(v) == "" && (leaves || !there)
+		}
+	}
+	return ids
+}
+
+var localID = regexp.MustCompile(`^[A-Za-z0-9.-]{1,64}$`)
+
+// uncontained is the cause for which a contained resource does not leave.
+func (r *oracle) uncontained(resource map[string]any) string {
+	kind, _ := resource["resourceType"].(string)
+	if _, row := r.ds.Resources[kind]; !row || kind == "Parameters" {
+		return "type"
+	}
+	if r.labelled(resource) {
+		return "label"
+	}
+	return ""
+}
+
+// contained is what leaves of the contained resources.
+func (r *oracle) contained(v any) any {
+	array, _ := v.([]any)
+	return each(array, func(v any) any {
+		resource, ok := v.(map[string]any)
+		if !ok {
+			return nil
+		}
+		kind, _ := resource["resourceType"].(string)
+		if cause := r.uncontained(resource); cause != "" {
+			r.drop(cause, kind)
+			return nil
+		}
+		r.released[kind]++
+		resource = maps.Clone(resource)
+		if _, ok := resource["meta"]; ok {
+			delete(resource, "meta") // has no business there
+			r.removed[kind]++
+		}
+		for _, id := range r.patients(r.compartment[kind], resource) {
+			r.name("Patient", id)
+		}
+		r.inside = true
+		out, _ := r.object(rowsOf(kind, r.ds.Resources[kind]), "", resource).(map[string]any)
+		r.inside = false
+		if out == nil {
+			out = map[string]any{}
+		}
+		out["resourceType"] = kind
+		return out
+	})
+}
+
+// parameters is the built-in row of Parameters, with what the dataset adds.
+func (r *oracle) parameters(resource map[string]any) any {
+	rows := rowsOf("Parameters", r.ds.Resources["Parameters"])
+	out := map[string]any{"resourceType": "Parameters"}
+	for name, v := range resource {
+		if name == "parameter" {
+			if v = r.parameter(rows, "parameter", v); v != nil {
+				out[name] = v
+				continue
+			}
+		}
+		if name != "resourceType" {
+			r.removed["Parameters"]++
+		}
+	}
+	return out
+}
+
+func (r *oracle) parameter(rows rows, at string, v any) any {
+	if array, ok := v.([]any); ok {
+		return each(array, func(v any) any {
+			if _, ok := v.(map[string]any); ok {
+				return r.parameter(rows, at, v)
+			}
+			return nil
+		})
+	}
+	parameter, ok := v.(map[string]any)
+	if !ok {
+		return nil
+	}
+	out := map[string]any{}
+	for name, v := range parameter {
+		var kept any
+		switch name {
+		case "name":
+			if isText(v) {
+				kept = v
+			}
+		case "resource":
+			if resource, ok := v.(map[string]any); ok {
+				kept = r.part(resource)
+			}
+		case "part":
+			kept = r.parameter(rows, "parameter.part", v)
+		default:
+			kept = r.member(rows, "parameter", name, v)
+		}
+		if kept != nil {
+			out[name] = kept
+		} else {
+			r.removed[rows.name(at)]++
+		}
+	}
+	if _, named := out["name"]; len(out) == 0 || named && len(out) == 1 {
+		return nil
+	}
+	return out
+}
+
 // outcome is the built-in row of an OperationOutcome.
 func (r *oracle) outcome(resource map[string]any) any {
 	rows := rowsOf("OperationOutcome", map[string]transforms.Rule{
@@ -354,10 +488,12 @@ type rows struct {
 	kind  string
 	leaf  map[string]transforms.Method
 	inner map[string]bool
+
+	contains bool // contained resources leave
 }
 
 func rowsOf(kind string, row map[string]transforms.Rule) rows {
-	r := rows{kind, map[string]transforms.Method{}, map[string]bool{}}
+	r := rows{kind, map[string]transforms.Method{}, map[string]bool{}, false}
 	for path, rule := range row {
 		r.leaf[path] = rule.Method
 		for i := range path {
@@ -366,6 +502,8 @@ func rowsOf(kind string, row map[string]transforms.Rule) rows {
 			}
 		}
 	}
+	_, r.contains = r.leaf["contained"]
+	delete(r.leaf, "contained")
 	return r
 }
 
@@ -385,31 +523,44 @@ func (r *oracle) object(rows rows, path string, object map[string]any) any {
 		if path == "" && name == "resourceType" {
 			continue // a resource's own, set by the caller
 		}
-		at := below(path, strings.TrimPrefix(name, "_"))
-		method, leaf := rows.leaf[at]
-		var kept any
-		switch sibling := strings.HasPrefix(name, "_"); {
-		case name == "_":
-		case name == "id" && path == "" && !isText(v): // no id, and nothing to name the resource by
-		case leaf && method == transforms.Keep && name == "reference" && isText(v):
-			if ref, ok := r.reference(v.(string)); ok {
-				kept = r.rewrite(rows, at, ref)
-			}
-		case leaf && method == transforms.Keep:
-			kept = r.keep(rows, at, at, v, widen(nil, at), sibling)
-		case sibling:
-		case leaf:
-			kept = r.leaf(rows, at, method, v)
-		case rows.inner[at]:
-			kept = r.inner(rows, at, v)
-		}
-		if kept != nil {
+		if kept := r.member(rows, path, name, v); kept != nil {
 			out[name] = kept
 		} else {
 			r.removed[rows.name(path)]++
 		}
 	}
 	return unlessEmpty(out)
+}
+
+// member is what leaves of a member of such an object.
+func (r *oracle) member(rows rows, path, name string, v any) any {
+	at := below(path, strings.TrimPrefix(name, "_"))
+	method, leaf := rows.leaf[at]
+	switch sibling := strings.HasPrefix(name, "_"); {
+	case name == "_":
+	case path == "" && r.inside && at == "meta":
+	case path == "" && r.inside && name == "id":
+		if s, ok := v.(string); ok && localID.MatchString(s) {
+			return s
+		}
+	case path == "" && name == "contained" && rows.contains:
+		if !r.inside {
+			return r.contained(v)
+		}
+	case name == "id" && path == "" && !isText(v): // no id, and nothing to name the resource by
+	case leaf && method == transforms.Keep && name == "reference" && isText(v):
+		if ref, ok := r.reference(v.(string)); ok {
+			return r.rewrite(rows, at, ref)
+		}
+	case leaf && method == transforms.Keep:
+		return r.keep(rows, at, at, v, widen(nil, at), sibling)
+	case sibling:
+	case leaf:
+		return r.leaf(rows, at, method, v)
+	case rows.inner[at]:
+		return r.inner(rows, at, v)
+	}
+	return nil
 }
 
 func (r *oracle) inner(rows rows, path string, v any) any {
@@ -573,11 +724,15 @@ func (r *oracle) keepObject(rows rows, root, path string, object map[string]any,
 // reference is the parts of a literal reference to a resource of the EHR.
 type reference struct {
 	base, kind, id, version string // base: the gateway's own, "" where the reference is relative
+	local                   string // "#x", to a contained resource that leaves
 }
 
 var literal = regexp.MustCompile(`^([A-Z][A-Za-z]*)/([A-Za-z0-9.-]{1,64})(/_history/[A-Za-z0-9.-]{1,64})?$`)
 
 func (r *oracle) reference(s string) (reference, bool) {
+	if id, ok := strings.CutPrefix(s, "#"); ok {
+		return reference{local: s}, r.locals[id]
+	}
 	base := ""
 	for _, ehr := range r.o.EHR {
 		if rest, ok := strings.CutPrefix(s, ehr+"/"); ok && literal.MatchString(rest) {
@@ -589,11 +744,14 @@ func (r *oracle) reference(s string) (reference, bool) {
 	if m == nil {
 		return reference{}, false
 	}
-	return reference{base, m[1], m[2], m[3]}, true
+	return reference{base: base, kind: m[1], id: m[2], version: m[3]}, true
 }
 
 // rewrite is a reference as it leaves, counted at the row that lets it.
 func (r *oracle) rewrite(rows rows, path string, ref reference) string {
+	if ref.local != "" {
+		return ref.local
+	}
 	r.tokenized[rows.name(path)]++
 	return r.address(ref)
 }

@@ -8,20 +8,29 @@ type resource struct {
 	tagged     bool // its meta has been written
 	denied     bool // it has a denied label
 	inside     bool // it refers to the patient whose compartment alone leaves
+	contained  bool // in another one
 }
 
 // resource filters the object at r by its type's row, down to the object that it is.
 func (f *filter) resource(r *row) error {
 	f.res = resource{row: r, id: f.res.id[:0]}
-	if r.bundle {
-		kind, err := f.ahead(r)
-		if err != nil {
+	f.locals = f.locals[:0]
+	var kind mode
+	if r.bundle || r.contains || r.parameters && len(f.opt.DenyLabels) > 0 {
+		var err error
+		if kind, err = f.ahead(r); err != nil {
 			return err
 		}
 		if f.res.denied {
 			return f.skip(false)
 		}
-		err = f.nestedBundle(kind)
+	}
+	switch {
+	case r.parameters:
+		f.within++
+		defer func() { f.within-- }()
+	case r.bundle:
+		err := f.nestedBundle(kind)
 		f.res = resource{row: r, id: f.res.id[:0]} // not what was last in it
 		return err
 	}
@@ -117,7 +126,7 @@ func (f *filter) members(n *node) (int, error) {
 // sibling filters the value of a node's member with the underscore: ids and extensions of the
 // value itself, which leave with it only where it is kept.
 func (f *filter) sibling(n *node, c byte) (bool, error) {
-	if n.method == Keep {
+	if n.method == Keep && n.role != nameRole {
 		return f.kept(inside{row: n, allow: n.allow}, n, c, true)
 	}
 	return false, f.skip(false)
@@ -132,13 +141,29 @@ func (f *filter) value(n *node, c byte) (bool, error) {
 		if c != '"' {
 			return false, f.skip(false) // no id, and nothing to name the subject by
 		}
+		if f.res.contained {
+			return f.localID()
+		}
 		id, err := f.peekText()
 		if err != nil {
 			return false, err
 		}
 		f.res.id, f.res.identified = append(f.res.id[:0], id...), true
 	case metaRole:
+		if f.res.contained {
+			return false, f.skip(false)
+		}
 		return f.meta(n, c)
+	case containedRole:
+		return f.contained(n, c)
+	case parameterRole:
+		return f.parameters(n, c)
+	case resourceRole:
+		return f.parameterResource(c)
+	case nameRole:
+		if c != '"' {
+			return false, f.skip(false)
+		}
 	case labelRole:
 		if err := f.labels(); err != nil {
 			return false, err

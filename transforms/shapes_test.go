@@ -33,11 +33,7 @@ func TestBundles(t *testing.T) {
 	out := patient(`"active":true`)
 	answer := func(kind string) string { return `{"response":{"status":"` + kind + `"}}` }
 
-	for _, c := range []struct {
-		name, in, want string
-		ask            func(*transforms.Options)
-		err            error
-	}{
+	for _, c := range []shape{
 		{"history", in("history", `{"fullUrl":"`+ehr+`Patient/p1","resource":`+active+`,"request":{"method":"PUT","url":"Patient/p1","ifMatch":"W/1"},`+
 			`"response":{"status":"200 OK","etag":"W/1","lastModified":"2020-01-01T00:00:00Z","location":"`+ehr+`Patient/p1/_history/2"}},`+
 			`{"request":{"method":"DELETE","url":"Patient/p1"},"response":{"status":"204"}}`),
@@ -91,25 +87,144 @@ func TestBundles(t *testing.T) {
 		{"nested too deep", in("a", `{"resource":`+in("b", `{"resource":`+in("c", `{"resource":`+in("d", `{"resource":`+in("e", ``)+`}`)+`}`)+`}`)+`}`),
 			in("a", `{"resource":`+in("b", `{"resource":`+in("c", `{"resource":{"resourceType":"Bundle","type":"d"}}`)+`}`)+`}`), nil, nil},
 	} {
-		o := options()
-		if c.ask != nil {
-			c.ask(&o)
+		c.run(t, f)
+	}
+}
+
+// shape is one document, and what leaves of it.
+type shape struct {
+	name, in, want string
+	ask            func(*transforms.Options)
+	err            error
+}
+
+// run has the document arrive in every way. Nothing secret may leave.
+func (c shape) run(t *testing.T, f fixture) {
+	t.Helper()
+	o := options()
+	if c.ask != nil {
+		c.ask(&o)
+	}
+	o.Window = 64
+	want := consult(f.ds, compartment, o, []byte(c.in))
+	for _, src := range readers([]byte(c.in), 0) {
+		got := filter(t, f.plan, src, o)
+		if !errors.Is(got.err, c.err) {
+			t.Errorf("%s, %s: error %v, want %v", c.name, src.name, got.err, c.err)
 		}
-		o.Window = 64
-		want := consult(f.ds, compartment, o, []byte(c.in))
-		for _, src := range readers([]byte(c.in), 0) {
-			got := filter(t, f.plan, src, o)
-			if !errors.Is(got.err, c.err) {
-				t.Errorf("%s, %s: error %v, want %v", c.name, src.name, got.err, c.err)
-			}
-			if c.err == nil && string(got.body) != c.want {
-				t.Errorf("%s, %s:\n got %s\nwant %s", c.name, src.name, got.body, c.want)
-			}
-			if strings.Contains(string(got.body), "secret") {
-				t.Errorf("%s, %s: a trace is left in %s", c.name, src.name, got.body)
-			}
-			agree(t, c.name+", "+src.name, []byte(c.in), want, got, o)
+		if c.err == nil && string(got.body) != c.want {
+			t.Errorf("%s, %s:\n got %s\nwant %s", c.name, src.name, got.body, c.want)
 		}
+		if strings.Contains(string(got.body), "secret") {
+			t.Errorf("%s, %s: a trace is left in %s", c.name, src.name, got.body)
+		}
+		agree(t, c.name+", "+src.name, []byte(c.in), want, got, o)
+	}
+}
+
+func restricted(o *transforms.Options) { o.DenyLabels = []transforms.Label{{System: "s", Code: "R"}} }
+
+// TestContained has contained resources before and behind what refers to them.
+func TestContained(t *testing.T) {
+	f := load(t, "contained", `{"resources": {
+		"Encounter": {"contained": "keep", "subject": "reference", "serviceProvider": "keep", "status": "keep"},
+		"Patient": {"id": "token", "active": "keep", "contained": "keep", "meta": "keep", "managingOrganization": "reference"},
+		"Observation": {"subject": "reference", "note": "keep"}}}`)
+	const p1 = "T50617469656e74-7031T"
+	label := `"meta":{"security":[{"code":"R","system":"s"}]}`
+	encounter := func(members string) string { return `{"resourceType":"Encounter",` + members + `}` }
+	out := func(members string) string { return encounter(members + tag) }
+	for _, c := range []shape{
+		{"before", encounter(`"contained":[{"resourceType":"Patient","id":"a","active":true,"name":"secret"}],"subject":{"reference":"#a"}`),
+			out(`"contained":[{"resourceType":"Patient","id":"a","active":true}],"subject":{"reference":"#a"},`), nil, nil},
+		{"behind", encounter(`"subject":{"reference":"#a"},"serviceProvider":{"reference":"#b","type":"Organization"},"contained":[{"id":"a","resourceType":"Patient"},{"resourceType":"Organization","id":"b","name":"secret"}]`),
+			out(`"subject":{"reference":"#a"},"serviceProvider":{"type":"Organization"},"contained":[{"id":"a","resourceType":"Patient"}],`), nil, nil},
+		{"type last", `{"subject":{"reference":"#a"},"contained":[{"id":"a","resourceType":"Patient"}],"resourceType":"Encounter"}`,
+			`{"subject":{"reference":"#a"},"contained":[{"id":"a","resourceType":"Patient"}],"resourceType":"Encounter",` + tag + `}`, nil, nil},
+		{"none leaves", encounter(`"contained":[{"resourceType":"Claim","id":"secret"}],"subject":{"reference":"#secret"}`), out(``), nil, nil},
+		{"no type", encounter(`"contained":[{"id":"secret"}],"subject":{"reference":"#secret"}`), out(``), nil, nil},
+		{"no row for contained", `{"resourceType":"Observation","contained":[{"resourceType":"Patient","id":"secret"}],"subject":{"reference":"#secret"}}`,
+			`{"resourceType":"Observation",` + tag + `}`, nil, nil},
+		{"meta of its own", encounter(`"contained":[{"resourceType":"Patient","id":"a","meta":{"versionId":"secret"}}]`), out(`"contained":[{"resourceType":"Patient","id":"a"}],`), nil, nil},
+		{"in a contained one", encounter(`"contained":[{"resourceType":"Patient","id":"a","contained":[{"resourceType":"Patient","id":"secret"}],"managingOrganization":{"reference":"#secret"}}]`),
+			out(`"contained":[{"resourceType":"Patient","id":"a"}],`), nil, nil},
+		{"one refers to another", encounter(`"contained":[{"resourceType":"Observation","subject":{"reference":"#p"}},{"resourceType":"Patient","id":"p"}]`),
+			out(`"contained":[{"resourceType":"Observation","subject":{"reference":"#p"}},{"resourceType":"Patient","id":"p"}],`), nil, nil},
+		{"label", encounter(`"contained":[{"resourceType":"Patient","id":"secret",` + label + `},{"resourceType":"Patient","id":"a"}],"subject":{"reference":"#secret"}`),
+			out(`"contained":[{"resourceType":"Patient","id":"a"}],`), restricted, nil},
+		{"label, but not denied", encounter(`"contained":[{"resourceType":"Patient","id":"a",` + label + `}]`), out(`"contained":[{"resourceType":"Patient","id":"a"}],`), nil, nil},
+		{"label of what holds it", encounter(label + `,"contained":[{"resourceType":"Patient","id":"a"}]`), "", restricted, transforms.ErrLabel},
+		{"one id for two", encounter(`"contained":[{"resourceType":"Patient","id":"x"},{"resourceType":"Claim","id":"x"}],"subject":{"reference":"#x"}`),
+			out(`"contained":[{"resourceType":"Patient","id":"x"}],`), nil, nil},
+		{"no id", encounter(`"contained":[{"resourceType":"Patient","id":"sec ret"},{"resourceType":"Patient","id":7}],"subject":{"reference":"#sec ret"}`),
+			out(`"contained":[{"resourceType":"Patient"},{"resourceType":"Patient"}],`), nil, nil},
+		{"not resources", encounter(`"contained":[null,7,[{"resourceType":"Patient"}],"x"]`), out(``), nil, nil},
+		{"not a list", encounter(`"contained":{"resourceType":"Patient","id":"secret"},"subject":{"reference":"#secret"}`), out(``), nil, nil},
+		{"names a patient", encounter(`"contained":[{"resourceType":"Observation","id":"o","subject":{"reference":"Patient/p1"}}]`),
+			out(`"contained":[{"resourceType":"Observation","id":"o","subject":{"reference":"Patient/` + p1 + `"}}],`), nil, nil},
+		{"does not put what holds it into a compartment", encounter(`"contained":[{"resourceType":"Observation","subject":{"reference":"Patient/p1"}},{"resourceType":"Patient","id":"p1"}],"subject":{"reference":"#p1"}`),
+			"", func(o *transforms.Options) { o.Patient = "p1" }, transforms.ErrCompartment},
+		{"twice", encounter(`"contained":[],"contained":[]`), "", nil, transforms.ErrDuplicate},
+		{"twice within", encounter(`"contained":[{"resourceType":"Patient","id":"a","id":"a"}]`), "", nil, transforms.ErrDuplicate},
+		{"Bundle in it", encounter(`"contained":[{"resourceType":"Bundle","id":"secret","entry":[{"resource":{"resourceType":"Patient"}}]}]`), out(``), nil, nil},
+	} {
+		c.run(t, f)
+	}
+	if m := f.plan.Method("Encounter", "contained"); m != transforms.Remove {
+		t.Errorf("contained leaves by %v", m)
+	}
+	if m := f.plan.Method("Encounter", "contained.active"); m != transforms.Remove {
+		t.Errorf("contained.active leaves by %v", m)
+	}
+	many := encounter(`"contained":[` + strings.Repeat(`{"resourceType":"Patient"},`, 300) + `{}]`)
+	if got := filter(t, f.plan, strings.NewReader(many), options()); !errors.Is(got.err, transforms.ErrLookahead) {
+		t.Errorf("301 contained: %v", got.err)
+	}
+}
+
+// TestParameters has Parameters, with and without rows of values.
+func TestParameters(t *testing.T) {
+	in := func(parameters string) string {
+		return `{"resourceType":"Parameters","id":"secret","meta":{"tag":[]},"parameter":[` + parameters + `]}`
+	}
+	out := func(parameters string) string {
+		return `{"resourceType":"Parameters","parameter":[` + parameters + `]}`
+	}
+	none := `{"resourceType":"Parameters"}`
+	active := `{"resourceType":"Patient","active":true}`
+	plain := load(t, "plain", shapes)
+	for _, c := range []shape{
+		{"values", in(`{"name":"a","valueString":"secret"},{"valueCode":"secret","name":"b","_name":{"id":"secret"}}`), none, nil, nil},
+		{"a resource", in(`{"name":"a","resource":` + active + `,"valueString":"secret"}`), out(`{"name":"a","resource":` + patient(`"active":true`) + `}`), nil, nil},
+		{"a resource without a name", in(`{"resource":` + active + `}`), out(`{"resource":` + patient(`"active":true`) + `}`), nil, nil},
+		{"a resource without a row", in(`{"name":"a","resource":{"resourceType":"Claim","id":"secret"}}`), none, nil, nil},
+		{"a resource without a type", in(`{"name":"a","resource":{}}`), "", nil, transforms.ErrNoType},
+		{"parts", in(`{"name":"a","part":[{"name":"b","part":[{"name":"c","resource":` + active + `},{"name":"d","valueString":"secret"}]},{"name":"e"}]}`),
+			out(`{"name":"a","part":[{"name":"b","part":[{"name":"c","resource":` + patient(`"active":true`) + `}]}]}`), nil, nil},
+		{"name of another kind", in(`{"name":["secret"],"resource":` + active + `}`), out(`{"resource":` + patient(`"active":true`) + `}`), nil, nil},
+		{"a Bundle", in(`{"name":"a","resource":{"resourceType":"Bundle","entry":[{"resource":` + active + `},{"resource":` + in(`{"name":"secret"}`) + `}]}}`),
+			out(`{"name":"a","resource":{"resourceType":"Bundle","entry":[{"resource":` + patient(`"active":true`) + `}]}}`), nil, nil},
+		{"Parameters", in(`{"name":"a","resource":` + in(`{"name":"a","resource":`+active+`}`) + `}`), none, nil, nil},
+		{"an entry", `{"resourceType":"Bundle","entry":[{"resource":` + in(`{"name":"a","resource":`+active+`}`) + `}]}`,
+			`{"resourceType":"Bundle","entry":[{"resource":` + out(`{"name":"a","resource":`+patient(`"active":true`)+`}`) + `}]}`, nil, nil},
+		{"compartment", in(`{"name":"a","resource":{"resourceType":"Patient","id":"p1"}},{"name":"b","resource":{"resourceType":"Patient","id":"secret","active":true}}`),
+			out(`{"name":"a","resource":` + patient(``) + `}`), func(o *transforms.Options) { o.Patient = "p1" }, nil},
+		{"label", `{"resourceType":"Parameters","parameter":[{"name":"a","resource":` + active + `}],"meta":{"security":[{"system":"s","code":"R"}]}}`, "", restricted, transforms.ErrLabel},
+		{"label of an entry", `{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Parameters","parameter":[{"name":"a","resource":` + active + `}],"meta":{"security":[{"system":"s","code":"R"}]}}}]}`,
+			`{"resourceType":"Bundle"}`, restricted, nil},
+		{"asked for by id", in(``), none, func(o *transforms.Options) { o.Root, o.RootID = "Parameters", "secret" }, nil},
+		{"id of a resource in it", `{"resourceType":"Parameters","parameter":[{"name":"a","resource":{"resourceType":"Patient","id":"p1"}}]}`, "",
+			func(o *transforms.Options) { o.Root, o.RootID = "Parameters", "p1" }, transforms.ErrUnexpectedRoot},
+	} {
+		c.run(t, plain)
+	}
+	valued := load(t, "valued", `{"resources": {"Parameters": {"parameter.valueCode": "keep", "parameter.valueDate": "year", "parameter.valueReference": "reference"}}}`)
+	for _, c := range []shape{
+		{"values with rows", in(`{"name":"a","valueCode":"x"},{"name":"b","valueString":"secret"},{"name":"c","part":[{"name":"d","valueDate":"1974-12-25"},{"name":"e","valueReference":{"reference":"Patient/p1","display":"secret"}}]}`),
+			out(`{"name":"a","valueCode":"x"},{"name":"c","part":[{"name":"d","valueDate":"1974"},{"name":"e","valueReference":{"reference":"Patient/T50617469656e74-7031T"}}]}`), nil, nil},
+		{"a resource named like the row", in(`{"name":"a","resource":{"resourceType":"Patient","active":true}}`), none, nil, nil},
+	} {
+		c.run(t, valued)
 	}
 }
 

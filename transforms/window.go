@@ -41,6 +41,14 @@ func (f *filter) commit(r *row) error {
 		}
 	}
 	f.tally.commit(r)
+	for i := range f.locals {
+		if l := &f.locals[i]; l.cause != 0 {
+			f.tally.drop(l.cause, []byte(l.kind))
+		} else {
+			f.tally.commit(l.row)
+		}
+	}
+	f.locals = f.locals[:0]
 	f.subjects.commit()
 	return nil
 }
@@ -50,6 +58,12 @@ func (f *filter) drop(r *row, c cause) {
 	kind := f.kind
 	if r != nil {
 		f.tally.discard(r)
+		for i := range f.locals {
+			if l := &f.locals[i]; l.cause == 0 {
+				f.tally.discard(l.row)
+			}
+		}
+		f.locals = f.locals[:0]
 		kind = append(f.key[:0], r.kind...)
 	}
 	f.tally.drop(c, kind)

@@ -1,0 +1,107 @@
+package transforms
+
+// Contained resources (references.html#contained) leave only where the row of the resource that
+// holds them says contained: keep, and then each by the row of its own type. They carry no meta: the
+// tag is on the resource that holds them. Their id is not the EHR's but the document's: it leaves as
+// it is, and so does a reference to it, but not one to a contained resource that does not leave.
+
+// local is a contained resource of the resource at hand. They are looked at before that is
+// filtered, since a reference may come before what it names.
+type local struct {
+	row   *row
+	cause cause // why it does not leave
+	kind  string
+	id    string // "" where it has none that can be referred to
+}
+
+const maxLocals = 256
+
+// locate notes the contained resource at r, which will be scanned again.
+func (f *filter) locate() error {
+	if len(f.locals) == maxLocals {
+		return f.fail(ErrLookahead)
+	}
+	var l local
+	outer := f.res.denied
+	f.res.denied = false
+	err := f.browse(func(name string, c byte) (bool, error) {
+		switch {
+		case name == "resourceType" && c == '"':
+			text, err := f.text()
+			l.kind = string(text[:min(len(text), 65)])
+			l.row = f.plan.rows[string(text)]
+			return false, err
+		case name == "id" && c == '"':
+			text, err := f.text()
+			if idLength(text) == len(text) {
+				l.id = string(text)
+			}
+			return false, err
+		case name == "meta" && c == '{' && len(f.opt.DenyLabels) > 0:
+			return false, f.security()
+		}
+		return false, f.skip(true)
+	})
+	switch {
+	case err != nil:
+		return err
+	case l.row == nil:
+		l.cause = causeType
+	case f.res.denied:
+		l.cause = causeLabel
+	}
+	f.res.denied = outer
+	f.locals = append(f.locals, l)
+	return nil
+}
+
+// refersTo reports whether an id is that of a contained resource that leaves.
+func (f *filter) refersTo(id []byte) bool {
+	leaves := false
+	for i := range f.locals {
+		if l := &f.locals[i]; l.id == string(id) && l.id != "" {
+			if l.cause != 0 {
+				return false
+			}
+			leaves = true
+		}
+	}
+	return leaves
+}
+
+// contained filters the contained resources at r.
+func (f *filter) contained(n *node, c byte) (bool, error) {
+	if c != '[' || f.res.contained {
+		return false, f.skip(false)
+	}
+	f.met = 0
+	return f.elements(n, (*filter).containedResource)
+}
+
+func (f *filter) containedResource(_ *node, c byte) (bool, error) {
+	if c != '{' {
+		return false, f.skip(false)
+	}
+	l := f.locals[f.met]
+	f.met++
+	if l.cause != 0 {
+		return false, f.skip(false)
+	}
+	outer := f.res
+	f.res = resource{row: l.row, contained: true}
+	f.out = append(f.out, '{')
+	_, err := f.members(l.row.root)
+	f.out = append(f.out, '}')
+	f.res = outer
+	return true, err
+}
+
+// localID writes the id at r of a contained resource.
+func (f *filter) localID() (bool, error) {
+	text, err := f.text()
+	if err != nil || len(text) == 0 || idLength(text) != len(text) {
+		return false, err
+	}
+	f.out = append(append(append(f.out, '"'), text...), '"')
+	return true, nil
+}
