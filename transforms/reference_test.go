@@ -304,6 +304,8 @@ func list(v any) []any {
 // resource prunes a resource that leaves.
 func (r *oracle) resource(kind string, resource map[string]any) any {
 	r.released[kind]++
+	defer func(outer map[string]bool) { r.locals = outer }(r.locals)
+	r.locals = nil
 	switch kind {
 	case "OperationOutcome":
 		return r.outcome(resource)
