@@ -92,6 +92,23 @@ func TestMetricLabels(t *testing.T) {
 	}
 }
 
+// TestPolicyLabels has a policy that makes its reason codes of what it is told.
+func TestPolicyLabels(t *testing.T) {
+	w := newWorld(t, withConfig(func(y string) string { return y + "policy:\n  bundle: bundle\n" }), withBundle(map[string]string{
+		"halfdoor/decision.rego": "package halfdoor\n\n# METADATA\n# entrypoint: true\ndecision := {\"allow\": false, \"reason\": {\"code\": sprintf(\"no-%s\", [input.caller.subject]), \"text\": \"No.\"}}\n",
+	}))
+	for i := range 70 {
+		token := w.token("demo-access", demo.TokenOptions{Claims: map[string]any{"sub": fmt.Sprintf("u%d", i)}})
+		if r := w.get(token, "/Location"); r.code() != fmt.Sprintf("no-u%d", i) {
+			t.Fatalf("%d %s", r.status, r.body)
+		}
+	}
+	_, metrics := w.ask("GET", "/metrics", "")
+	if n := strings.Count(metrics, `outcome="no-u`); n != 64 || !strings.Contains(metrics, `outcome="policy-other",status="403"} 6`) {
+		t.Errorf("%d labels of the policy's", n)
+	}
+}
+
 // TestFormerVersion asks for a version from before the resource was restricted: what it is now
 // decides.
 func TestFormerVersion(t *testing.T) {

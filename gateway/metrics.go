@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,10 +23,18 @@ type metrics struct {
 	bytes     *prometheus.CounterVec
 	resources *prometheus.CounterVec
 	reloads   *prometheus.CounterVec
+
+	mu     sync.Mutex
+	policy map[string]bool // the policies' own reason codes that are labels
 }
+
+// policyLabels is how many of a policy's own reason codes become labels: a rule that makes
+// codes of what it is told must not fill the memory of whoever reads the metrics.
+const policyLabels = 64
 
 func newMetrics(g *Gateway) *metrics {
 	m := &metrics{
+		policy:    map[string]bool{},
 		registry:  prometheus.NewRegistry(),
 		inflight:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "halfdoor_calls_in_flight", Help: "Calls being served."}),
 		calls:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "halfdoor_calls_total", Help: "Calls by EHR, interaction, status and outcome; the outcome of a served call is ok."}, []string{"ehr", "interaction", "status", "outcome"}),
@@ -54,13 +64,29 @@ func flag(b bool) float64 {
 }
 
 func (m *metrics) observe(c *call) {
-	code := c.code
-	if code == "" {
-		code = "ok"
-	}
+	code := m.outcome(c.code)
 	interaction := c.rec.Request.Interaction
 	m.calls.WithLabelValues(c.rec.EHR, interaction, strconv.Itoa(c.rec.Status), code).Inc()
 	m.seconds.WithLabelValues(c.rec.EHR, interaction).Observe(time.Since(c.begun).Seconds())
+}
+
+// outcome is the label of a code.
+func (m *metrics) outcome(code string) string {
+	if code == "" {
+		return "ok"
+	}
+	if _, own := answers[code]; own || strings.HasPrefix(code, "token-") {
+		return code
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.policy[code] {
+		if len(m.policy) == policyLabels {
+			return "policy-other"
+		}
+		m.policy[code] = true
+	}
+	return code
 }
 
 func (m *metrics) filtered(r transforms.Report) {
