@@ -134,10 +134,15 @@ func (f *filter) refuse(begin, mark int, shape mode) bool {
 // inner filters the resource at r, which is inside another one, and counts it. It returns its row,
 // or nil where it does not leave.
 func (f *filter) inner() (*row, error) {
-	mark := f.subjects.named.Len()
 	if _, err := f.typeOf(false); err != nil {
 		return nil, err
 	}
+	return f.typed()
+}
+
+// typed does so once typeOf has found its type.
+func (f *filter) typed() (*row, error) {
+	mark := f.subjects.named.Len()
 	r := f.row()
 	if r == nil || r.bundle && f.nested == maxNested || r.parameters && f.within > 0 {
 		f.drop(nil, causeType)

@@ -75,9 +75,13 @@ func newFilter(p *Plan) *filter {
 // Filter streams src through the plan to dst. It returns what was done so far also with an error,
 // which is an [*Error]. Before the first Release, an error means that nothing has left.
 func (p *Plan) Filter(dst Sink, src io.Reader, o Options) (Report, error) {
+	return p.stream(dst, src, o, (*filter).run)
+}
+
+func (p *Plan) stream(dst Sink, src io.Reader, o Options, run func(*filter) error) (Report, error) {
 	f := p.pool.Get().(*filter)
 	f.reset(dst, src, o)
-	err := f.run()
+	err := run(f)
 	if err != nil {
 		f.sum()
 	}

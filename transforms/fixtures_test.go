@@ -215,8 +215,14 @@ func (c *collector) Release(w *transforms.Window) error {
 
 func filter(t testing.TB, plan *transforms.Plan, src io.Reader, o transforms.Options) result {
 	t.Helper()
+	return stream(t, plan.Filter, src, o)
+}
+
+// stream is filter, or the same for lines.
+func stream(t testing.TB, filter func(transforms.Sink, io.Reader, transforms.Options) (transforms.Report, error), src io.Reader, o transforms.Options) result {
+	t.Helper()
 	c := &collector{t: t, result: result{subjects: map[transforms.Subject]bool{}}}
-	c.report, c.err = plan.Filter(c, src, o)
+	c.report, c.err = filter(c, src, o)
 	if c.last != (c.err == nil) {
 		t.Errorf("last window %v, error %v", c.last, c.err)
 	}

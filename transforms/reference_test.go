@@ -167,16 +167,20 @@ func consult(ds *transforms.Dataset, c transforms.Compartment, o transforms.Opti
 	if err != nil {
 		return verdict{errs: malformed}
 	}
-	r := &oracle{
-		ds: ds, compartment: c, o: o,
-		subjects: map[transforms.Subject]bool{}, released: map[string]int{}, dropped: map[string]map[string]int{},
-		tokenized: map[string]int{}, removed: map[string]int{},
-	}
+	r := newOracle(ds, c, o)
 	value := r.root(root)
 	if len(r.errs) > 0 {
 		return verdict{errs: r.errs}
 	}
 	return verdict{value, r.subjects, r.released, r.dropped, r.tokenized, r.removed, r.may, nil}
+}
+
+func newOracle(ds *transforms.Dataset, c transforms.Compartment, o transforms.Options) *oracle {
+	return &oracle{
+		ds: ds, compartment: c, o: o,
+		subjects: map[transforms.Subject]bool{}, released: map[string]int{}, dropped: map[string]map[string]int{},
+		tokenized: map[string]int{}, removed: map[string]int{},
+	}
 }
 
 // name adds a subject; forget takes those back that were added since there were mark of them.
@@ -196,6 +200,45 @@ func (r *oracle) forget(mark int) {
 }
 
 func (r *oracle) fail(kind error) { r.errs = append(r.errs, kind) }
+
+// consultLines is the verdict on newline-delimited JSON.
+func consultLines(ds *transforms.Dataset, c transforms.Compartment, o transforms.Options, doc []byte) verdict {
+	r := newOracle(ds, c, o)
+	lines := []any{}
+	for line := range bytes.SplitSeq(doc, []byte("\n")) {
+		if len(bytes.Trim(line, " \t\r")) == 0 {
+			continue
+		}
+		v, err := parse(line)
+		resource, ok := v.(map[string]any)
+		if err != nil || !ok {
+			return verdict{errs: malformed}
+		}
+		if r.o.Root != "" && resource["resourceType"] != r.o.Root {
+			r.fail(transforms.ErrUnexpectedRoot)
+		}
+		if v := r.part(resource); v != nil {
+			lines = append(lines, v)
+		}
+	}
+	if len(r.errs) > 0 {
+		return verdict{errs: r.errs}
+	}
+	return verdict{lines, r.subjects, r.released, r.dropped, r.tokenized, r.removed, r.may, nil}
+}
+
+// parseLines reads lines of which each is a strict JSON document, and none is empty.
+func parseLines(doc []byte) (any, error) {
+	lines := []any{}
+	for line := range bytes.Lines(doc) {
+		v, err := parse(line)
+		if err != nil || line[len(line)-1] != '\n' {
+			return nil, errMalformed
+		}
+		lines = append(lines, v)
+	}
+	return lines, nil
+}
 
 func (r *oracle) root(v any) any {
 	object, ok := v.(map[string]any)

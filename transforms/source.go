@@ -27,6 +27,12 @@ type source struct {
 	pin  int
 	mark int
 	base int64
+
+	// Where each line is a text of its own (ndjson.go), w is where the line ends, at a newline; have
+	// is where what was read does, and saved what the zeros behind w took the place of.
+	lined bool
+	have  int
+	saved [pad]byte
 }
 
 const (
@@ -37,6 +43,7 @@ const (
 func (f *filter) open(src io.Reader) {
 	f.src, f.err, f.base = src, nil, 0
 	f.r, f.w, f.pin, f.mark = 0, 0, -1, -1
+	f.lined, f.have = false, 0
 	if f.buf == nil {
 		size := f.opt.buffer
 		if size == 0 {
@@ -47,8 +54,11 @@ func (f *filter) open(src io.Reader) {
 	clear(f.buf[:pad])
 }
 
-// more reads at least one byte, or returns io.EOF where the input has a clean end.
+// more reads at least one byte, or returns io.EOF where the input, or its line, has a clean end.
 func (f *filter) more() error {
+	if f.lined && f.w < f.have {
+		return io.EOF
+	}
 	if f.mark >= 0 {
 		f.out = append(f.out, f.buf[f.mark:f.r]...)
 		f.mark = f.r
@@ -90,6 +100,10 @@ func (f *filter) more() error {
 		f.w += n
 		clear(f.buf[f.w : f.w+pad])
 		f.err = err
+		if f.lined {
+			f.have = f.w
+			f.bound(f.w - n)
+		}
 		if n > 0 {
 			return nil
 		}
