@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -19,12 +18,14 @@ type disclosure struct {
 	*call
 	ask  *admission
 	resp *upstream.Response
+	out  encoder // nil where the body leaves in no coding
 }
 
 // disclose filters the EHR's answer to the client.
 func (c *call) disclose(q *query, resp *upstream.Response) error {
 	d := &disclosure{call: c, ask: q.admission, resp: resp}
 	report, err := q.admission.plan().Filter(d, resp.Body, c.filter(q))
+	d.letGo()
 	c.g.metrics.filtered(report)
 	if err != nil {
 		c.rec.Totals = totals(report)
@@ -79,7 +80,7 @@ func (d *disclosure) Release(w *transforms.Window) error {
 		return err
 	}
 	if !d.head {
-		if _, err := d.w.Write(w.Body); err != nil {
+		if err := d.write(w); err != nil {
 			return err
 		}
 	}
@@ -107,14 +108,12 @@ func (d *disclosure) begin(w *transforms.Window) {
 	plan, kind := d.ask.dec.Plan, d.ask.req.Type
 	if d.ask.req.Interaction != fhir.SearchType {
 		if version := gjson.GetBytes(w.Body, "meta.versionId").String(); version != "" && opaque(d.resp.ETag) == version {
-			h.Set("ETag", d.resp.ETag)
+			h.Set("ETag", `W/"`+version+`"`) // these are not the EHR's bytes
 		}
 		if d.resp.LastModified != "" && plan.Method(kind, "meta.lastUpdated") == transforms.Keep {
 			h.Set("Last-Modified", d.resp.LastModified)
 		}
 	}
-	if w.Last && !d.head {
-		h.Set("Content-Length", strconv.Itoa(len(w.Body)))
-	}
+	d.code(h, w)
 	d.w.WriteHeader(http.StatusOK)
 }

@@ -43,6 +43,8 @@ type Gateway struct {
 	room    *room
 	fixed   fixed
 
+	encoders encoders // of what leaves
+
 	calls      sync.WaitGroup // under way
 	loading    sync.Mutex     // taken before reloading
 	reloading  sync.Mutex

@@ -25,7 +25,8 @@ type call struct {
 	ids      correlation
 	begun    time.Time
 	head     bool
-	unread   bool // HTTP/1.1, with a body that nobody reads
+	unread   bool        // HTTP/1.1, with a body that nobody reads
+	coding   fhir.Coding // that the client takes
 	rec      accesslog.Record
 	released bool   // a window has left: only an abort can take the answer back
 	code     string // outcome for the metrics

@@ -71,7 +71,7 @@ var answers = map[string]answer{
 	"malformed-parameter": {400, "invalid", "The value of the parameter {} is malformed.", after},
 	"not-supported":       {403, "not-supported", "The gateway does not offer {}.", never},
 	"method-not-allowed":  {405, "not-supported", "The gateway does not offer this method here.", never},
-	"not-acceptable":      {406, "not-supported", "The gateway answers in JSON only.", after},
+	"not-acceptable":      {406, "not-supported", "The gateway answers in JSON only, plain or in gzip or zstd.", after},
 	"too-long":            {414, "too-long", "The request is longer than the gateway reads.", after},
 	"body-not-taken":      {400, "invalid", "A request that reads must not have a body.", after},
 	"page-invalid":        {400, "invalid", "This link to another page is not valid for this app, or has expired. Repeat the search.", after},
@@ -216,6 +216,8 @@ func refusedRequest(e *fhir.Error) *Refusal {
 		r := refusal("not-supported").naming("the parameter " + parameterName(e))
 		r.status = http.StatusBadRequest
 		return r
+	case fhir.MalformedHeader:
+		return refusal("header-malformed").naming(e.Param)
 	case fhir.NotAcceptable:
 		return refusal("not-acceptable")
 	case fhir.TooLong:

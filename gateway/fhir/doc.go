@@ -33,10 +33,10 @@
 // could not be mapped reads, as far as admission is concerned, anything.
 //
 // Ignored, and never forwarded: Range, If-None-Match, If-Modified-Since and
-// every other header but Accept and Prefer.
+// every other header but Accept, Accept-Encoding ([AcceptCoding]) and Prefer.
 //
 // It follows FHIR R4 (4.0.1): sections "RESTful API" (http.html), "Search"
 // (search.html), "CompartmentDefinition Patient" and "OperationOutcome"; RFC
-// 3986 for the path and query, RFC 9110 section 12.5.1 for Accept and RFC 7240
-// for Prefer.
+// 3986 for the path and query, RFC 9110 sections 12.5.1 for Accept and 12.5.3
+// for Accept-Encoding, and RFC 7240 for Prefer.
 package fhir

@@ -34,7 +34,10 @@ const (
 	// NotSupported: a parameter, modifier or chain of FHIR that the gateway
 	// understands and refuses (400).
 	NotSupported Kind = "parameter-not-supported"
-	// NotAcceptable: an answer in something other than JSON was asked for (406).
+	// MalformedHeader: a header is not of its grammar; Error.Param names it (400).
+	MalformedHeader Kind = "header-malformed"
+	// NotAcceptable: an answer in something other than JSON was asked for, or in
+	// content codings that are not offered alone (406).
 	NotAcceptable Kind = "format-not-acceptable"
 	// TooLong: the request target exceeds a limit (414).
 	TooLong Kind = "target-too-long"
@@ -46,7 +49,7 @@ type Error struct {
 	Kind        Kind
 	Interaction Interaction // where it was recognised
 	Type        string      // an R4 resource type, or what stood for one if it is of letters alone
-	Param       string      // the parameter's name, without its modifier if it is a known one
+	Param       string      // the header's or parameter's name, without its modifier if it is a known one
 	Modifier    string      // set where the modifier is the reason
 	Allow       []string    // methods, for MethodNotAllowed and UnsupportedInteraction
 }
