@@ -40,6 +40,11 @@ func (f *filter) keptArray(in inside, n *node, under bool) (bool, error) {
 	f.out = append(f.out, '[')
 	written, some := 0, false
 	for {
+		plain, err := f.plainElements(&cur, &written)
+		if err != nil {
+			return false, err
+		}
+		some = some || plain
 		c, err := f.element(&cur)
 		if err != nil {
 			return false, err
@@ -90,6 +95,13 @@ func (f *filter) keptObject(in inside, n *node) (bool, error) {
 		withoutReference, withoutText bool
 	)
 	for {
+		plain, err := f.plainMember(&cur, n, in.allow, &written)
+		if err != nil {
+			return false, err
+		}
+		if plain {
+			continue
+		}
 		more, err := f.member(&cur)
 		if err != nil {
 			return false, err

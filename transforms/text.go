@@ -21,9 +21,10 @@ func span(b []byte, i int) (int, uint64) {
 		all |= v
 		q := v ^ (0x22 * ones)
 		s := v ^ (0x5c * ones)
-		// Each term has the top bit of a byte that is zero, zero, below 0x20. A borrow can set
-		// it for a later byte as well; only the first is used.
-		m := (((q - ones) &^ q) | ((s - ones) &^ s) | ((v - 0x20*ones) &^ v)) & tops
+		// Of a byte below 0x80, each difference has the top bit where the byte is a quote, a
+		// backslash, below 0x20. A borrow, which comes from such a byte only, can set it for a
+		// later byte as well; only the first is used.
+		m := ((q - ones) | (s - ones) | (v - 0x20*ones)) &^ v & tops
 		if m != 0 {
 			return i + bits.TrailingZeros64(m)>>3, all
 		}

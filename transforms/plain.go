@@ -1,0 +1,98 @@
+package transforms
+
+// What most of a kept element is: members and elements that are texts or numbers, without white
+// space between, in one piece in the window. These are copied with their names and commas at once.
+// Everything else is left to keptObject and keptArray: each function here either does all that
+// they would have done with the member or element at r, or nothing.
+
+// plainMember copies the next member of a kept object, or drops it where it is a display.
+func (f *filter) plainMember(cur *cursor, n *node, allow names, written *int) (bool, error) {
+	b, i := f.buf, f.r
+	if cur.started {
+		if b[i] != ',' {
+			return false, nil
+		}
+		i++
+	}
+	if b[i] != '"' || b[i+1] == '_' {
+		return false, nil
+	}
+	k := i + 1
+	e, all := span(b, k)
+	if b[e] != '"' || b[e+1] != ':' || all&tops != 0 {
+		return false, nil
+	}
+	left := leftOut(b[k:e]) &^ textName // a text is left out where it is an object
+	if left&^displayName != 0 || string(b[k:e]) == "reference" || n.find(b, k, e-k) != nil {
+		return false, nil
+	}
+	end, ok := f.plainEnd(b, e+2)
+	if !ok {
+		return false, nil
+	}
+	if err := f.keys.add(cur.keys, f.hash(b, k, e-k)); err != nil {
+		f.r = e + 1
+		return false, f.fail(err)
+	}
+	cur.started = true
+	if s := &f.steps[f.depth]; s.name != "?" {
+		s.name = "?"
+	}
+	f.r = end
+	switch {
+	case left&^allow != 0:
+		return true, nil
+	case *written > 0:
+		i-- // the comma
+	}
+	f.out = append(f.out, b[i:end]...)
+	*written++
+	return true, f.held()
+}
+
+// plainElements copies elements of a kept array while they are plain, and drops empty arrays.
+func (f *filter) plainElements(cur *cursor, written *int) (some bool, err error) {
+	for {
+		b, i := f.buf, f.r
+		if cur.started {
+			if b[i] != ',' {
+				return some, nil
+			}
+			i++
+		}
+		if b[i] == '[' && b[i+1] == ']' && f.depth < MaxDepth {
+			f.r = i + 2
+		} else {
+			end, ok := f.plainEnd(b, i)
+			if !ok {
+				return some, nil
+			}
+			f.r = end
+			if *written > 0 {
+				i--
+			}
+			f.out = append(f.out, b[i:end]...)
+			*written++
+			some = true
+			if err := f.held(); err != nil {
+				return some, err
+			}
+		}
+		cur.started = true
+		f.steps[f.depth].index++
+	}
+}
+
+// plainEnd returns the index behind the text or number at b[i], which has more of the input behind
+// it; or false where it is anything else, or not whole.
+func (f *filter) plainEnd(b []byte, i int) (int, bool) {
+	if b[i] == '"' {
+		j, all := span(b, i+1)
+		return j + 1, b[j] == '"' && (all&tops == 0 || validUTF8(b[i+1:j]))
+	}
+	if c := b[i]; c-'0' >= 10 && c != '-' {
+		return 0, false
+	}
+	j, ok := numberEnd(b, i)
+	return j, ok && j < f.w
+}
