@@ -95,7 +95,7 @@ func (f *filter) keptObject(in inside, n *node) (bool, error) {
 		withoutReference, withoutText bool
 	)
 	for {
-		plain, err := f.plainMember(&cur, n, in.allow, &written)
+		plain, err := f.plainMember(&cur, in, n, &written)
 		if err != nil {
 			return false, err
 		}

@@ -5,8 +5,9 @@ package transforms
 // Everything else is left to keptObject and keptArray: each function here either does all that
 // they would have done with the member or element at r, or nothing.
 
-// plainMember copies the next member of a kept object, or drops it where it is a display.
-func (f *filter) plainMember(cur *cursor, n *node, allow names, written *int) (bool, error) {
+// plainMember copies the next member of a kept object, or drops it where it is a display. Of an
+// object or array it copies the name, and filters the value.
+func (f *filter) plainMember(cur *cursor, in inside, n *node, written *int) (bool, error) {
 	b, i := f.buf, f.r
 	if cur.started {
 		if b[i] != ',' {
@@ -22,13 +23,20 @@ func (f *filter) plainMember(cur *cursor, n *node, allow names, written *int) (b
 	if b[e] != '"' || b[e+1] != ':' || all&tops != 0 {
 		return false, nil
 	}
-	left := leftOut(b[k:e]) &^ textName // a text is left out where it is an object
-	if left&^displayName != 0 || string(b[k:e]) == "reference" || n.find(b, k, e-k) != nil {
+	left := leftOut(b[k:e])
+	if left&^(displayName|textName) != 0 || string(b[k:e]) == "reference" || n.find(b, k, e-k) != nil {
 		return false, nil
 	}
-	end, ok := f.plainEnd(b, e+2)
-	if !ok {
+	c, end := b[e+2], e+2
+	open := c == '{' || c == '['
+	if open && left != 0 {
 		return false, nil
+	}
+	if !open {
+		var ok bool
+		if end, ok = f.plainEnd(b, end); !ok {
+			return false, nil
+		}
 	}
 	if err := f.keys.add(cur.keys, f.hash(b, k, e-k)); err != nil {
 		f.r = e + 1
@@ -40,12 +48,23 @@ func (f *filter) plainMember(cur *cursor, n *node, allow names, written *int) (b
 	}
 	f.r = end
 	switch {
-	case left&^allow != 0:
+	case left&^textName&^in.allow != 0: // a text is left out where it is an object
 		return true, nil
 	case *written > 0:
 		i-- // the comma
 	}
+	at := len(f.out)
 	f.out = append(f.out, b[i:end]...)
+	if open {
+		leaves, err := f.kept(in, nil, c, false)
+		if err != nil {
+			return false, err
+		}
+		if !leaves {
+			f.out = f.out[:at]
+			return true, nil
+		}
+	}
 	*written++
 	return true, f.held()
 }

@@ -24,7 +24,7 @@ func (o *Options) literal(s []byte) (literal, bool) {
 func parseLiteral(s []byte) (l literal, ok bool) {
 	const history = "/_history/"
 	i := 0
-	for i < len(s) && s[i]|0x20 >= 'a' && s[i]|0x20 <= 'z' {
+	for i < len(s) && idBytes[s[i]]&letter != 0 {
 		i++
 	}
 	if i == 0 || i == len(s) || s[0] > 'Z' || s[i] != '/' {
@@ -49,17 +49,33 @@ func parseLiteral(s []byte) (l literal, ok bool) {
 // idLength returns how many bytes of s are an id (datatypes.html#id); 0 where they are too many.
 func idLength(s []byte) int {
 	n := 0
-	for n < len(s) {
-		c := s[n]
-		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '-' && c != '.' {
-			break
-		}
-		if n++; n > 64 {
-			return 0
-		}
+	for n < len(s) && idBytes[s[n]] != 0 {
+		n++
+	}
+	if n > 64 {
+		return 0
 	}
 	return n
 }
+
+// idBytes tells the bytes that an id may have, and of these the letters, which a type has. It is
+// never written to.
+var idBytes = func() (kinds [256]byte) {
+	for c := range kinds {
+		switch l := c | 0x20; {
+		case l >= 'a' && l <= 'z' && c < 0x80:
+			kinds[c] = letter
+		case c >= '0' && c <= '9', c == '-', c == '.':
+			kinds[c] = other
+		}
+	}
+	return kinds
+}()
+
+const (
+	letter = 1 + iota
+	other
+)
 
 // refers notes whom a reference names. A part decides on the patient's compartment.
 func (f *filter) refers(l literal, part bool) error {
