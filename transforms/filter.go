@@ -115,7 +115,7 @@ func (f *filter) forget() {
 	if len(f.buf) != bufferBytes+pad {
 		f.buf = nil
 	}
-	if cap(f.out) > 4*bufferBytes {
+	if cap(f.out) > 4*outBytes {
 		f.out = nil
 	}
 	if cap(f.keys) > 4<<10 {

@@ -35,8 +35,11 @@ type source struct {
 	saved [pad]byte
 }
 
+// A stream has bufferBytes of input, and of output the window with what the last entry added to
+// it: 124 KB together, where no entry leaves more than 12 KB.
 const (
-	bufferBytes = 64 << 10
+	bufferBytes = 48 << 10
+	outBytes    = DefaultWindow + 12<<10
 	pad         = 32
 )
 
@@ -52,6 +55,9 @@ func (f *filter) open(src io.Reader) {
 		f.buf = make([]byte, size+pad)
 	}
 	clear(f.buf[:pad])
+	if f.out == nil {
+		f.out = make([]byte, 0, outBytes)
+	}
 }
 
 // more reads at least one byte, or returns io.EOF where the input, or its line, has a clean end.
