@@ -95,12 +95,14 @@ func (f *filter) keptObject(in inside, n *node) (bool, error) {
 		withoutReference, withoutText bool
 	)
 	for {
-		plain, err := f.plainMember(&cur, in, n, &written)
+		ended, err := f.plainMembers(&cur, in, n, &written)
 		if err != nil {
 			return false, err
 		}
-		if plain {
-			continue
+		if ended {
+			f.leave(&cur)
+			f.out = append(f.out, '}')
+			return written > 0, nil
 		}
 		more, err := f.member(&cur)
 		if err != nil {

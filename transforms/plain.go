@@ -1,75 +1,105 @@
 package transforms
 
+import "bytes"
+
 // What most of a kept element is: members and elements that are texts or numbers, without white
 // space between, in one piece in the window. These are copied with their names and commas at once.
 // Everything else is left to keptObject and keptArray: each function here either does all that
 // they would have done with the member or element at r, or nothing.
 
-// plainMember copies the next member of a kept object, or drops it where it is a display. Of an
-// object or array it copies the name, and filters the value.
-func (f *filter) plainMember(cur *cursor, in inside, n *node, written *int) (bool, error) {
-	b, i := f.buf, f.r
-	if cur.started {
-		if b[i] != ',' {
+// plainMembers copies the next members of a kept object, while they are plain; a display it drops,
+// a reference it rewrites, and of an object or array it copies the name and filters the value. It
+// reports whether it went on to the end of the object.
+func (f *filter) plainMembers(cur *cursor, in inside, n *node, written *int) (bool, error) {
+	for {
+		b, i := f.buf, f.r
+		if cur.started {
+			if b[i] != ',' {
+				return b[i] == '}', nil
+			}
+			i++
+		}
+		if b[i] != '"' || b[i+1] == '_' {
 			return false, nil
 		}
-		i++
-	}
-	if b[i] != '"' || b[i+1] == '_' {
-		return false, nil
-	}
-	k := i + 1
-	e, all := span(b, k)
-	if b[e] != '"' || b[e+1] != ':' || all&tops != 0 {
-		return false, nil
-	}
-	left := leftOut(b[k:e])
-	if left&^(displayName|textName) != 0 || string(b[k:e]) == "reference" || n.find(b, k, e-k) != nil {
-		return false, nil
-	}
-	c, end := b[e+2], e+2
-	open := c == '{' || c == '['
-	if open && left != 0 {
-		return false, nil
-	}
-	if !open {
-		var ok bool
-		if end, ok = f.plainEnd(b, end); !ok {
+		k := i + 1
+		e, all := span(b, k)
+		if b[e] != '"' || b[e+1] != ':' || all&tops != 0 {
 			return false, nil
 		}
-	}
-	if err := f.keys.add(cur.keys, f.hash(b, k, e-k)); err != nil {
-		f.r = e + 1
-		return false, f.fail(err)
-	}
-	cur.started = true
-	if s := &f.steps[f.depth]; s.name != "?" {
-		s.name = "?"
-	}
-	f.r = end
-	switch {
-	case left&^textName&^in.allow != 0: // a text is left out where it is an object
-		return true, nil
-	case *written > 0:
-		i-- // the comma
-	}
-	at := len(f.out)
-	f.out = append(f.out, b[i:end]...)
-	if open {
-		leaves, err := f.kept(in, nil, c, false)
-		if err != nil {
+		left := leftOut(b[k:e])
+		isReference := string(b[k:e]) == "reference"
+		if left&^(displayName|textName) != 0 || !isReference && n.find(b, k, e-k) != nil {
+			return false, nil
+		}
+		c, end := b[e+2], e+2
+		open := c == '{' || c == '['
+		var to literal
+		if open {
+			if left != 0 || isReference {
+				return false, nil
+			}
+		} else {
+			var ok bool
+			if end, ok = f.plainEnd(b, end); !ok {
+				return false, nil
+			}
+			if isReference {
+				if c != '"' || bytes.IndexByte(b[e+3:end-1], '\\') >= 0 {
+					return false, nil
+				}
+				if to, ok = f.opt.literal(b[e+3 : end-1]); !ok {
+					return false, nil
+				}
+			}
+		}
+		if err := f.keys.add(cur.keys, f.hash(b, k, e-k)); err != nil {
+			f.r = e + 1
+			return false, f.fail(err)
+		}
+		cur.started = true
+		if s := &f.steps[f.depth]; s.name != "?" {
+			s.name = "?"
+		}
+		f.r = end
+		if left&^textName&^in.allow != 0 { // a text is left out where it is an object
+			continue
+		}
+		if *written > 0 {
+			i-- // the comma
+		}
+		switch at := len(f.out); {
+		case open:
+			f.out = append(f.out, b[i:end]...)
+			leaves, err := f.kept(in, nil, c, false)
+			if err != nil {
+				return false, err
+			}
+			if !leaves {
+				f.out = f.out[:at]
+				continue
+			}
+		case isReference:
+			f.out = append(f.out, b[i:e+2]...)
+			if err := f.refers(to, in.look && n != nil && n.part); err != nil {
+				return false, err
+			}
+			f.tally.tokenized[in.row.index]++
+			if err := f.address(to); err != nil {
+				return false, err
+			}
+		default:
+			f.out = append(f.out, b[i:end]...)
+		}
+		*written++
+		if err := f.held(); err != nil {
 			return false, err
 		}
-		if !leaves {
-			f.out = f.out[:at]
-			return true, nil
-		}
 	}
-	*written++
-	return true, f.held()
 }
 
-// plainElements copies elements of a kept array while they are plain, and drops empty arrays.
+// plainElements copies the next elements of a kept array while they are plain, and drops empty
+// arrays.
 func (f *filter) plainElements(cur *cursor, written *int) (some bool, err error) {
 	for {
 		b, i := f.buf, f.r
