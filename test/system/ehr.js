@@ -31,6 +31,7 @@ export class EHR {
     this.router = new FhirRouter();
     this.fault = undefined; // (request, response) that answers instead
     this.hold = undefined; // (request, body) → a promise before which only half of the body is sent
+    this.coding = undefined; // { name, encode }: the content coding of every answer
     this.seen = []; // headers of every request
   }
 
@@ -68,8 +69,12 @@ export class EHR {
       return;
     }
     const [status, resource] = below === '/metadata' ? [200, capabilities] : await this.answer(request.method, below);
-    const body = Buffer.from(JSON.stringify(resource));
+    const plain = Buffer.from(JSON.stringify(resource));
+    const body = this.coding ? this.coding.encode(plain) : plain;
     const headers = { 'Content-Type': 'application/fhir+json; charset=utf-8', 'Content-Length': body.length };
+    if (this.coding) {
+      headers['Content-Encoding'] = this.coding.name;
+    }
     if (resource.meta?.versionId) {
       headers.ETag = `W/"${resource.meta.versionId}"`;
       headers['Last-Modified'] = new Date(resource.meta.lastUpdated).toUTCString();

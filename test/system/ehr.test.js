@@ -1,7 +1,7 @@
 // An EHR that is dead, slow, or answers what it should not.
 
 import assert from 'node:assert/strict';
-import { gzipSync } from 'node:zlib';
+import * as zlib from 'node:zlib';
 import { after, before, describe, test } from 'node:test';
 import { World } from './world.js';
 
@@ -18,6 +18,12 @@ const json = { 'Content-Type': 'application/fhir+json' };
 const answering = (status, headers, body) => (_request, response) => { response.writeHead(status, headers).end(body); };
 const patient = '{"resourceType":"Bundle","type":"searchset","entry":[{"resource":{"resourceType":"Patient","id":"rawid-Patient-0001","active":true}}]}';
 
+const codings = {
+  gzip: zlib.gzipSync, deflate: zlib.deflateSync, 'bare deflate': zlib.deflateRawSync,
+  br: (body) => zlib.brotliCompressSync(body, { params: { [zlib.constants.BROTLI_PARAM_QUALITY]: 4 } }), // its best takes a second
+  ...zlib.zstdCompressSync && { zstd: zlib.zstdCompressSync }, // since Node.js 22.15
+};
+
 const faults = [
   { name: 'answers HTML', fault: answering(200, { 'Content-Type': 'text/html' }, '<p>CANARY-Page.p-1</p>'), status: 502, code: 'ehr-invalid' },
   { name: 'answers nothing', fault: answering(200, json, ''), status: 502, code: /^ehr-(invalid|cut)$/ },
@@ -33,7 +39,11 @@ const faults = [
     },
     status: 502, code: 'ehr-cut',
   },
-  { name: 'sends another encoding', fault: answering(200, { ...json, 'Content-Encoding': 'gzip' }, gzipSync(patient)), status: 502, code: 'ehr-invalid' },
+  { name: 'sends a coding that nobody knows', fault: answering(200, { ...json, 'Content-Encoding': 'compress' }, patient), status: 502, code: 'ehr-invalid' },
+  { name: 'codes twice', fault: answering(200, { ...json, 'Content-Encoding': 'gzip, gzip' }, zlib.gzipSync(zlib.gzipSync(patient))), status: 502, code: 'ehr-invalid' },
+  { name: 'names a coding that it does not send', fault: answering(200, { ...json, 'Content-Encoding': 'br' }, patient), status: 502, code: 'ehr-invalid' },
+  { name: 'ends in the middle of a coding', fault: answering(200, { ...json, 'Content-Encoding': 'gzip' }, zlib.gzipSync(patient).subarray(0, -1)), status: 502, code: 'ehr-cut' },
+  { name: 'sends a bomb', fault: answering(200, { ...json, 'Content-Encoding': 'gzip' }, zlib.gzipSync(Buffer.alloc(16 << 20, ' '))), status: 502, code: 'ehr-too-large' },
   { name: 'redirects', fault: answering(302, { Location: 'http://127.0.0.1:9/CANARY-Location.x-1' }, ''), status: 502, code: 'ehr-invalid' },
   { name: 'does not accept the gateway', fault: answering(401, { ...json, 'WWW-Authenticate': 'Basic realm="CANARY-Realm.x-1"' }, '{}'), status: 502, code: 'ehr-refused' },
   { name: 'forbids the gateway', fault: answering(403, json, '{}'), status: 502, code: 'ehr-refused' },
@@ -72,6 +82,26 @@ describe('an EHR that', () => {
       } finally {
         world.ehr.fault = undefined;
       }
+    });
+  }
+
+  // Other people's encoders, and a decoder: fetch undoes gzip.
+  for (const [coding, encode] of Object.entries(codings)) {
+    test(`answers in ${coding}`, async () => {
+      const search = (accept) => world.call('/Appointment?_count=67', { as: 'scheduling-a', headers: { 'Accept-Encoding': accept } });
+      const plain = await search('identity');
+      world.ehr.coding = { name: coding.split(' ').at(-1), encode };
+      try {
+        for (const accept of ['identity', 'gzip']) {
+          const answer = await search(accept);
+          assert.equal(answer.status, 200, answer.text);
+          assert.equal(answer.headers.get('content-encoding') ?? 'identity', accept);
+          assert.deepEqual(answer.json.entry, plain.json.entry);
+        }
+      } finally {
+        world.ehr.coding = undefined;
+      }
+      await world.clean();
     });
   }
 
