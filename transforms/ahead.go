@@ -28,11 +28,10 @@ func (f *filter) ahead(r *row) (kind mode, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if f.r-f.pin > f.opt.Lookahead {
+	if f.pinned() > f.opt.Lookahead {
 		return 0, f.fail(ErrLookahead)
 	}
-	f.r, f.pin = f.pin, -1
-	return kind, nil
+	return kind, f.back()
 }
 
 func (f *filter) locateAll() error {

@@ -112,6 +112,7 @@ func (f *filter) reset(dst Sink, src io.Reader, o Options) {
 // buffers that stay is overwritten by the next stream, not read.
 func (f *filter) forget() {
 	f.dst, f.src, f.err, f.opt, f.report = nil, nil, nil, Options{}, nil
+	f.spilled, f.again = nil, nil
 	if len(f.buf) != bufferBytes+pad {
 		f.buf = nil
 	}

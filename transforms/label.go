@@ -9,11 +9,10 @@ func (f *filter) labels() error {
 	if err := f.labelled(); err != nil {
 		return err
 	}
-	if f.r-f.pin > f.opt.Lookahead {
+	if f.pinned() > f.opt.Lookahead {
 		return f.fail(ErrLookahead)
 	}
-	f.r, f.pin = f.pin, -1
-	return nil
+	return f.back()
 }
 
 func (f *filter) labelled() error {

@@ -1,6 +1,7 @@
 package transforms
 
 import (
+	"bytes"
 	"encoding/binary"
 	"io"
 	"math/bits"
@@ -14,9 +15,12 @@ import (
 // Invariants:
 //   - buf[w:w+pad] is zero. No JSON has a zero byte, so the scanners run without asking for the
 //     end; who meets a zero asks more, and a zero before w is a syntax error.
-//   - The bytes before r are scanned. Those from pin on are kept, so that r can go back there; those
-//     from mark on are to be copied to the output, and are when the window moves. There is never
-//     both a pin and a mark. Without either, -1, what is before r is forgotten.
+//   - The bytes before r are scanned. Those from pin on are kept, so that r can go back there: where
+//     they are more than the window, the first of them are in spilled, and buf[pin] comes behind
+//     these. What r has gone back to is in again, and read before src; it is let go piece by piece,
+//     while what leaves of it grows in out. Those from mark on are to be copied to the output, and
+//     are when the window moves. There is never both a pin and a mark. Without either, -1, what is
+//     before r is forgotten.
 //   - more may move and replace buf: no index or slice of it outlives a call, but r, pin and mark.
 //   - base is how many bytes of the input came before buf[0].
 type source struct {
@@ -27,6 +31,9 @@ type source struct {
 	pin  int
 	mark int
 	base int64
+
+	spilled, again [][]byte
+	spill          int // bytes in spilled
 
 	// Where each line is a text of its own (ndjson.go), w is where the line ends, at a newline; have
 	// is where what was read does, and saved what the zeros behind w took the place of.
@@ -47,6 +54,7 @@ func (f *filter) open(src io.Reader) {
 	f.src, f.err, f.base = src, nil, 0
 	f.r, f.w, f.pin, f.mark = 0, 0, -1, -1
 	f.lined, f.have = false, 0
+	f.spilled, f.again, f.spill = nil, nil, 0
 	if f.buf == nil {
 		size := f.opt.buffer
 		if size == 0 {
@@ -72,12 +80,20 @@ func (f *filter) more() error {
 			return err
 		}
 	}
-	if f.err != nil {
+	if f.err != nil && len(f.again) == 0 {
 		return f.ended()
 	}
 	keep := f.r
 	if f.pin >= 0 {
 		keep = f.pin
+		if keep == 0 && f.r > 0 && f.w == len(f.buf)-pad {
+			if f.spill+f.r > f.opt.Lookahead {
+				return f.fail(ErrLookahead)
+			}
+			keep = f.r
+			f.spilled = append(f.spilled, bytes.Clone(f.buf[:keep]))
+			f.spill += keep
+		}
 	}
 	if keep > 0 {
 		copy(f.buf, f.buf[keep:f.w])
@@ -93,9 +109,16 @@ func (f *filter) more() error {
 		clear(f.buf[f.w : f.w+pad])
 	}
 	if f.w == len(f.buf)-pad {
-		if err := f.widen(); err != nil {
-			return err
+		return f.fail(ErrTooLong)
+	}
+	if len(f.again) > 0 {
+		n := copy(f.buf[f.w:len(f.buf)-pad], f.again[0])
+		if f.again[0] = f.again[0][n:]; len(f.again[0]) == 0 {
+			f.again[0] = nil
+			f.again = f.again[1:]
 		}
+		f.got(n)
+		return nil
 	}
 	for range 100 {
 		room := f.buf[f.w : len(f.buf)-pad]
@@ -103,13 +126,8 @@ func (f *filter) more() error {
 		if n < 0 || n > len(room) {
 			n, err = 0, errBadRead
 		}
-		f.w += n
-		clear(f.buf[f.w : f.w+pad])
+		f.got(n)
 		f.err = err
-		if f.lined {
-			f.have = f.w
-			f.bound(f.w - n)
-		}
 		if n > 0 {
 			return nil
 		}
@@ -129,19 +147,36 @@ func (f *filter) ended() error {
 	return f.failBy(ErrSource, f.err)
 }
 
-// widen makes room for what is pinned.
-func (f *filter) widen() error {
-	if f.pin < 0 {
-		return f.fail(ErrTooLong)
+// got widens the window by what was read.
+func (f *filter) got(n int) {
+	f.w += n
+	clear(f.buf[f.w : f.w+pad])
+	if f.lined {
+		f.have = f.w
+		f.bound(f.w - n)
 	}
-	size := len(f.buf) - pad
-	if size >= f.opt.Lookahead {
-		return f.fail(ErrLookahead)
+}
+
+// pinned returns how many bytes are kept before r.
+func (f *filter) pinned() int { return f.spill + f.r - f.pin }
+
+// back takes r back to the pin.
+func (f *filter) back() error {
+	if f.spill == 0 {
+		f.r, f.pin = f.pin, -1
+		return nil
 	}
-	wider := make([]byte, min(2*size, f.opt.Lookahead)+pad)
-	copy(wider, f.buf[:f.w])
-	f.buf = wider
-	return nil
+	end := f.w
+	if f.lined {
+		end = f.have
+		copy(f.buf[f.w:end], f.saved[:]) // nothing, where the line goes on
+	}
+	again := append(f.spilled, bytes.Clone(f.buf[f.pin:end]))
+	f.again = append(again, f.again...)
+	f.base += int64(f.pin - f.spill)
+	f.r, f.w, f.have, f.pin = 0, 0, 0, -1
+	f.spilled, f.spill = nil, 0
+	return f.more()
 }
 
 // need turns the clean end of the input into an error.

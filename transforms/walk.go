@@ -183,10 +183,9 @@ func (f *filter) typeOf(root bool) (found bool, err error) {
 			return false, f.fail(ErrSyntax)
 		}
 	}
-	if found && f.r-f.pin > f.opt.Lookahead {
+	if found && f.pinned() > f.opt.Lookahead {
 		return false, f.fail(ErrLookahead)
 	}
 	f.depth--
-	f.r, f.pin = f.pin, -1
-	return found, nil
+	return found, f.back()
 }
