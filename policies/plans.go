@@ -79,7 +79,7 @@ func statedLabels(s *source, found *problems) []transforms.Label {
 
 // element is the place within a dataset that an error begins with: "Patient.birthDate: …", "search: …".
 func element(err error) []string {
-	place, _, ok := strings.Cut(err.Error(), ":")
+	place, _, ok := strings.Cut(err.Error(), ": ")
 	kind, path, isElement := strings.Cut(place, ".")
 	switch {
 	case !ok:

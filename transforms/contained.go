@@ -90,7 +90,7 @@ func (f *filter) containedResource(_ *node, c byte) (bool, error) {
 	outer := f.res
 	f.res = resource{row: l.row, contained: true}
 	f.out = append(f.out, '{')
-	_, err := f.members(l.row.root)
+	_, err := f.body(l.row.root)
 	f.out = append(f.out, '}')
 	f.res = outer
 	return true, err

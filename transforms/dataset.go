@@ -23,9 +23,13 @@ const (
 	Reference        // a Reference with its id in a token, and nothing else of it but its type
 	Mask             // that there is a string: "***"
 	Year             // of a date or time, the year
+	Month            // of a date or time, the year and the month; what is no more than a year leaves as the year
+	Shift            // a date or time, moved by as many days as all dates of the same patient
+	Hash             // a string as a hash, which tells only whether two are the same
+	Fixed            // that there is a value: the one that the row gives
 )
 
-var methodNames = [...]string{"remove", "keep", "token", "reference", "mask", "year"}
+var methodNames = [...]string{"remove", "keep", "token", "reference", "mask", "year", "month", "shift", "hash", "fixed"}
 
 // String returns the name by which datasets call the method.
 func (m Method) String() string {
@@ -38,6 +42,7 @@ func (m Method) String() string {
 // Rule is what a dataset says of one element.
 type Rule struct {
 	Method Method
+	Value  string // of Fixed, as JSON
 }
 
 // Dataset is the minimum dataset of one purpose. It must not be changed once compiled.
@@ -46,7 +51,9 @@ type Dataset struct {
 	Version     int
 
 	// Resources maps each resource type to its rows: element path (JSON names joined by dots, a
-	// choice element by its JSON name: "participant.actor", "valueQuantity") to rule.
+	// choice element by its JSON name: "participant.actor", "valueQuantity") to rule. A name may
+	// have conditions ("telecom[system=phone,use=work].value"), which a row with fewer gives way
+	// to; the last may be "*", which keeps everything below that no other row names.
 	Resources map[string]map[string]Rule
 
 	// Search names, by resource type, the search parameters that are allowed although what they
@@ -69,7 +76,7 @@ type document struct {
 // ParseDataset reads a dataset from JSON:
 //
 //	{"title": "Appointments", "version": 3,
-//	 "resources": {"Patient": {"id": "token", "birthDate": "year"}},
+//	 "resources": {"Patient": {"id": "token", "birthDate": "year", "gender": {"fixed": "unknown"}}},
 //	 "search": {"Patient": ["identifier", "family+birthdate"]},
 //	 "write": {"Appointment": ["status"]}}
 //
@@ -92,12 +99,12 @@ func ParseDataset(name string, doc []byte) (*Dataset, error) {
 	for _, kind := range slices.Sorted(maps.Keys(d.Resources)) {
 		rows := map[string]Rule{}
 		for _, path := range slices.Sorted(maps.Keys(d.Resources[kind])) {
-			method, err := parseMethod(d.Resources[kind][path])
+			rule, err := parseRule(d.Resources[kind][path])
 			if err != nil {
 				problems = append(problems, fmt.Errorf("%s.%s: %w", kind, path, err))
 				continue
 			}
-			rows[path] = Rule{Method: method}
+			rows[path] = rule
 		}
 		ds.Resources[kind] = rows
 	}
@@ -108,20 +115,78 @@ func ParseDataset(name string, doc []byte) (*Dataset, error) {
 	return ds, nil
 }
 
-func parseMethod(raw json.RawMessage) (Method, error) {
+func parseRule(raw json.RawMessage) (Rule, error) {
+	if len(raw) > 0 && raw[0] == '{' {
+		var fixed map[string]json.RawMessage
+		if err := json.Unmarshal(raw, &fixed); err != nil || len(fixed) != 1 || fixed["fixed"] == nil {
+			return Rule{}, errors.New("a method must be a string, or {fixed: VALUE}")
+		}
+		value := fixed["fixed"]
+		if value[0] == '"' {
+			var text string
+			if err := json.Unmarshal(value, &text); err != nil {
+				return Rule{}, errors.New("a fixed value must be a string, a number, true or false")
+			}
+			value = appendQuoted(nil, text)
+		}
+		return Rule{Fixed, string(value)}, nil
+	}
 	var name string
 	if err := json.Unmarshal(raw, &name); err != nil || len(raw) == 0 || raw[0] != '"' {
-		return Remove, errors.New("a method must be a string")
+		return Rule{}, errors.New("a method must be a string, or {fixed: VALUE}")
 	}
-	for m := Keep; int(m) < len(methodNames); m++ {
+	if name == methodNames[Fixed] {
+		return Rule{}, errors.New("fixed needs its value: {fixed: VALUE}")
+	}
+	for m := range methodNames {
 		if methodNames[m] == name {
-			return m, nil
+			return Rule{Method: Method(m)}, nil
 		}
 	}
-	if name == methodNames[Remove] {
-		return Remove, errors.New("what is not named is removed; leave the row out")
+	text := fmt.Sprintf("unknown method %q (want %s or {fixed: VALUE})", name, strings.Join(methodNames[Keep:Fixed], ", "))
+	if near := nearest(name); near != "" {
+		text += ": " + near + "?"
 	}
-	return Remove, fmt.Errorf("unknown method %q (want %s)", name, strings.Join(methodNames[Keep:], ", "))
+	return Rule{}, errors.New(text)
+}
+
+// nearest returns the method whose name a misspelt one is near, or nothing.
+func nearest(name string) string {
+	best, at := "", 3 // edits are too many
+	for _, m := range methodNames[Keep:] {
+		if strings.HasPrefix(name, m) || len(name) > 1 && strings.HasPrefix(m, name) {
+			return m
+		}
+		if d := edits(name, m); d < at {
+			best, at = m, d
+		}
+	}
+	return best
+}
+
+// edits counts the characters by which a and b differ.
+func edits(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			d := diagonal
+			if a[i] != b[j] {
+				d = 1 + min(diagonal, row[j], row[j+1])
+			}
+			diagonal, row[j+1] = row[j+1], d
+		}
+	}
+	return row[len(b)]
+}
+
+// isScalar reports whether s is a string, a number, true or false in JSON.
+func isScalar(s string) bool {
+	return json.Valid([]byte(s)) && strings.TrimSpace(s) == s && strings.IndexByte("{[n", s[0]) < 0
 }
 
 // problems returns everything that is wrong with a dataset.
@@ -140,27 +205,9 @@ func (ds *Dataset) problems() []error {
 			add("%s: its row is built in", kind)
 			continue
 		}
-		rows := ds.Resources[kind]
-		for _, path := range slices.Sorted(maps.Keys(rows)) {
-			rule := rows[path]
-			switch {
-			case !isPath(path):
-				add("%s: %q is not an element path", kind, path)
-			case kind == "Parameters" && !strings.HasPrefix(path, "parameter.value"):
-				add("Parameters.%s: its row is built in; a dataset can add rows of parameter.value… only", path)
-			case path == "contained" && rule.Method != Keep, strings.HasPrefix(path, "contained."):
-				add("%s.%s: contained resources leave by the rows of their types, where contained is kept", kind, path)
-			case path == "resourceType":
-				add("%s.resourceType: always leaves; leave the row out", kind)
-			case rule.Method == Remove || int(rule.Method) >= len(methodNames):
-				add("%s.%s: unknown method", kind, path)
-			default:
-				for above := range prefixes(path) {
-					if row, ok := rows[above]; ok && !widens(row, rule, path) {
-						add("%s.%s: %s already says how it leaves", kind, path, above)
-					}
-				}
-			}
+		_, problems := build(kind, ds.Resources[kind], nil)
+		for _, p := range problems {
+			all = append(all, errors.New(p))
 		}
 	}
 	for _, kind := range slices.Sorted(maps.Keys(ds.Search)) {
@@ -189,29 +236,6 @@ func (ds *Dataset) problems() []error {
 	return all
 }
 
-// widens says whether a row below a kept element adds to it what keeping leaves out.
-func widens(above, row Rule, path string) bool {
-	if above.Method != Keep || row.Method != Keep {
-		return false
-	}
-	switch path[strings.LastIndexByte(path, '.')+1:] {
-	case "extension", "modifierExtension", "display", "text":
-		return true
-	}
-	return false
-}
-
-// prefixes yields the paths above a path.
-func prefixes(path string) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		for i := range len(path) {
-			if path[i] == '.' && !yield(path[:i]) {
-				return
-			}
-		}
-	}
-}
-
 // isType reports whether s can name a resource type: letters, the first in upper case.
 func isType[S ~string | ~[]byte](s S) bool {
 	if len(s) == 0 || len(s) > 64 || s[0] < 'A' || s[0] > 'Z' {
@@ -220,22 +244,6 @@ func isType[S ~string | ~[]byte](s S) bool {
 	for i := range len(s) {
 		if c := s[i] | 0x20; c < 'a' || c > 'z' {
 			return false
-		}
-	}
-	return true
-}
-
-// isPath reports whether s is names joined by dots, as FHIR's JSON has them.
-func isPath(s string) bool {
-	depth := 0
-	for name := range strings.SplitSeq(s, ".") {
-		if depth++; depth > 32 || len(name) == 0 || len(name) > 64 || name[0]|0x20 < 'a' || name[0]|0x20 > 'z' {
-			return false
-		}
-		for i := range len(name) {
-			if c := name[i]; (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') {
-				return false
-			}
 		}
 	}
 	return true

@@ -2,6 +2,7 @@ package transforms_test
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -49,10 +50,10 @@ func TestParseDatasetProblems(t *testing.T) {
 		{"a row twice", row(`"id": "token", "i\u0064": "keep"`), []string{"transforms: member named twice at byte 51"}},
 		{"data behind", `{} {}`, []string{"transforms: data after the end at byte 3"}},
 		{"key unknown", `{"resource": {}}`, []string{`unknown field "resource"`}},
-		{"method unknown", row(`"id": "tokenize"`), []string{`Patient.id: unknown method "tokenize" (want keep, token, reference, mask, year)`}},
+		{"method unknown", row(`"id": "tokenize"`), []string{`Patient.id: unknown method "tokenize" (want keep, token, reference, mask, year, month, shift, hash or {fixed: VALUE}): token?`}},
 		{"method remove", row(`"id": "remove"`), []string{"Patient.id: what is not named is removed; leave the row out"}},
-		{"method no string", row(`"id": {"method": "token"}`), []string{"Patient.id: a method must be a string"}},
-		{"method null", row(`"id": null`), []string{"Patient.id: a method must be a string"}},
+		{"method no string", row(`"id": {"method": "token"}`), []string{"Patient.id: a method must be a string, or {fixed: VALUE}"}},
+		{"method null", row(`"id": null`), []string{"Patient.id: a method must be a string, or {fixed: VALUE}"}},
 		{"version negative", `{"version": -1}`, []string{"version must not be negative"}},
 		{"type", `{"resources": {"patient": {}, "Pat-ient": {}, "": {}}}`,
 			[]string{`"" is not a resource type`, `"Pat-ient" is not a resource type`, `"patient" is not a resource type`}},
@@ -60,7 +61,7 @@ func TestParseDatasetProblems(t *testing.T) {
 			[]string{"Bundle: its row is built in", "OperationOutcome: its row is built in"}},
 		{"path", row(`"": "keep", "a..b": "keep", "_id": "keep", "a.": "keep", "name[0]": "keep", "resourceType": "keep"`), []string{
 			`Patient: "" is not an element path`, `Patient: "_id" is not an element path`, `Patient: "a." is not an element path`,
-			`Patient: "a..b" is not an element path`, `Patient: "name[0]" is not an element path`,
+			`Patient: "a..b" is not an element path`, `Patient: "name[0]" is not an element path: "0" is not a condition like [system=http://loinc.org]`,
 			"Patient.resourceType: always leaves; leave the row out",
 		}},
 		{"contained", row(`"contained": "mask", "contained.id": "keep"`), []string{
@@ -82,7 +83,7 @@ func TestParseDatasetProblems(t *testing.T) {
 		{"write", `{"resources": {"Patient": {}}, "write": {"Claim": [], "Patient": ["a..b"]}}`,
 			[]string{`write: "Claim" has no row`, `write: Patient: "a..b" is not an element path`}},
 		{"all at once", `{"version": -1, "resources": {"Patient": {"id": "x", "a.b": "keep", "a": "keep"}, "x": {}}}`, []string{
-			`Patient.id: unknown method "x" (want keep, token, reference, mask, year)`,
+			`Patient.id: unknown method "x" (want keep, token, reference, mask, year, month, shift, hash or {fixed: VALUE})`,
 			"version must not be negative", "Patient.a.b: a already says how it leaves", `"x" is not a resource type`,
 		}},
 	} {
@@ -114,7 +115,7 @@ func TestCompileProblems(t *testing.T) {
 	_, err := transforms.Compile(&transforms.Dataset{Resources: map[string]map[string]transforms.Rule{
 		"Patient": {"id": {}, "name": {Method: 200}},
 	}}, nil)
-	if want := "Patient.id: unknown method\nPatient.name: unknown method"; err == nil || err.Error() != want {
+	if want := "Patient.name: unknown method\nPatient.id: what is not named is removed; leave the row out"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
@@ -205,5 +206,162 @@ func TestErrorUnwraps(t *testing.T) {
 	var e *transforms.Error
 	if !errors.Is(got.err, transforms.ErrToken) || !errors.As(got.err, &e) || e.Pointer != "/id" || e.Offset != 35 {
 		t.Errorf("got %+v", got.err)
+	}
+}
+
+func TestParseFixed(t *testing.T) {
+	for in, want := range map[string]string{
+		`{"fixed": "a\u00e9\"/"}`: `"aé\"/"`, `{"fixed": 1.50}`: `1.50`, `{"fixed": true}`: `true`, `{"fixed": ""}`: `""`,
+	} {
+		ds, err := transforms.ParseDataset("x", []byte(`{"resources": {"Patient": {"gender": `+in+`}}}`))
+		if err != nil {
+			t.Errorf("%s: %v", in, err)
+			continue
+		}
+		if got := ds.Resources["Patient"]["gender"]; got != (transforms.Rule{Method: transforms.Fixed, Value: want}) {
+			t.Errorf("%s: %+v", in, got)
+		}
+	}
+}
+
+// TestPathProblems has the messages for paths that are none, and for rows that contradict each other.
+func TestPathProblems(t *testing.T) {
+	for _, c := range []struct{ name, rows, want string }{
+		{"no end", `"a[b=c": "keep"`, `Patient: "a[b=c" is not an element path: b=: the ] is missing`},
+		{"no condition", `"a[b]": "keep"`, `Patient: "a[b]" is not an element path: "b" is not a condition like [system=http://loinc.org]`},
+		{"nothing", `"a[": "keep"`, `Patient: "a[" is not an element path: a condition is [member=value]; the ] is missing`},
+		{"a comma", `"a[b=c,d]": "keep"`, `Patient: "a[b=c,d]" is not an element path: "d" is not member=value; a value with a comma is quoted: [system='a,b']`},
+		{"a space", `"a[b=c d]": "keep"`, `Patient: "a[b=c d]" is not an element path: b=: quote it: 'c d'`},
+		{"a quote inside", `"a[b=c'd]": "keep"`, `Patient: "a[b=c'd]" is not an element path: b=: quote it: 'c\'d'`},
+		{"a quote open", `"a[b='c]": "keep"`, `Patient: "a[b='c]" is not an element path: b=: the closing quote is missing`},
+		{"text behind a quote", `"a[b='c'd]": "keep"`, `Patient: "a[b='c'd]" is not an element path: b=: after the closing quote comes , or ]; a quote in a value is \'`},
+		{"an escape", `"a[b='\\n']": "keep"`, `Patient: "a[b='\\n']" is not an element path: b=: a backslash stands before ' or \ only`},
+		{"no value", `"a[b=]": "keep"`, `Patient: "a[b=]" is not an element path: b=: a value is missing`},
+		{"a path for a member", `"a[b.c=d]": "keep"`, `Patient: "a[b.c=d]" is not an element path: "b.c" is not the name of a member`},
+		{"twice", `"a[b=c,b=d]": "keep"`, `Patient: "a[b=c,b=d]" is not an element path: b= is there twice; a row is for one value of it`},
+		{"a name behind", `"a[b=c]d": "keep"`, `Patient: "a[b=c]d" is not an element path: after ] comes a dot or nothing, not "d"`},
+		{"of the root", `"[b=c].a": "keep"`, `Patient: "[b=c].a" is not an element path`},
+		{"of meta", `"meta[b=c].tag": "keep"`, `Patient.meta[b=c].tag: there is one only, so it takes no conditions`},
+		{"of a text", `"a.text[b=c]": "keep"`, `Patient.a.text[b=c]: a text takes no conditions`},
+		{"star inside", `"a.*.b": "keep"`, `Patient: "a.*.b" is not an element path: * is for everything below, so nothing can follow it`},
+		{"star masked", `"a.*": "mask"`, `Patient.a.*: * can only be kept`},
+		{"star below a row", `"a": "keep", "a.*": "keep"`, `Patient.a.*: a already says how it leaves`},
+		{"the same", `"a[b=c,d=e]": "keep", "a[d=e,b='c']": "mask"`, `Patient.a[d=e,b='c']: a[b=c,d=e] says the same`},
+		{"either", `"a[b=c].x": "keep", "a[d=e].x": "mask"`, `Patient.a[d=e].x: a[b=c].x can be of the same object, and says otherwise; add a row with the conditions of both`},
+		{"part of a kept one", `"a": "keep", "a[b=c].x": "mask"`, `Patient.a[b=c].x: a already says how it leaves; a.* would leave room for it`},
+		{"removed", `"a": "remove"`, `Patient.a: what is not named is removed; leave the row out`},
+		{"fixed without", `"a": "fixed"`, `Patient.a: fixed needs its value: {fixed: VALUE}`},
+		{"fixed null", `"a": {"fixed": null}`, `Patient.a: a fixed value must be a string, a number, true or false`},
+		{"fixed list", `"a": {"fixed": [1]}`, `Patient.a: a fixed value must be a string, a number, true or false`},
+		{"fixed and more", `"a": {"fixed": 1, "x": 1}`, `Patient.a: a method must be a string, or {fixed: VALUE}`},
+		{"misspelt", `"a": "maks"`, `Patient.a: unknown method "maks" (want keep, token, reference, mask, year, month, shift, hash or {fixed: VALUE}): mask?`},
+		{"too many ways", manyWays(), `Patient.a[b=v0].x: its conditions can be met in more than 256 ways`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := transforms.ParseDataset("x", []byte(`{"resources": {"Patient": {`+c.rows+`}}}`))
+			if err == nil || err.Error() != c.want {
+				t.Errorf("got  %v\nwant %s", err, c.want)
+			}
+		})
+	}
+	for _, rows := range []string{
+		`"a[b=c].x": "keep", "a[d=e].x": "mask", "a[b=c,d=e].x": "year"`,
+		`"a[b=c].x": "keep", "a[b=d].x": "mask", "a.x": "year", "a.y": "keep"`,
+		`"a[b=http://x.y/z?q=1#f].x": "keep", "a[b='']": "keep"`,
+		`"a.*": "keep", "a[b=c]": "remove", "a.d": "remove"`,
+		`"a": "keep", "a[b=c]": "remove", "a.extension[url=x]": "keep"`,
+	} {
+		if _, err := transforms.ParseDataset("x", []byte(`{"resources": {"Patient": {`+rows+`}}}`)); err != nil {
+			t.Errorf("%s: %v", rows, err)
+		}
+	}
+}
+
+func manyWays() string {
+	var rows []string
+	for i := range 16 {
+		rows = append(rows, fmt.Sprintf(`"a[b=v%d].x": "keep", "a[c=v%d].x": "keep"`, i, i))
+	}
+	return strings.Join(rows, ", ")
+}
+
+// TestMethodDecided holds that what a condition decides, or a method changes, is never taken for kept.
+func TestMethodDecided(t *testing.T) {
+	plan := load(t, "x", `{"resources": {
+		"Patient": {"identifier.use": "keep", "identifier.value": "mask", "identifier[system=a].value": "keep", "identifier[system=a].type": "keep",
+			"telecom[system=phone]": "keep", "birthDate": "shift", "deceasedDateTime": "month", "gender": {"fixed": "x"}, "id": "hash",
+			"name": "keep", "name.extension[url=x]": "keep", "address": "keep", "address[use=old]": "remove"},
+		"Encounter": {"*": "keep", "identifier.value": "mask", "period": "remove", "subject": "reference", "type[a=b]": "remove"},
+		"Claim": {"item.*": "keep", "item.note": "remove", "total.*": "keep"}}}`).plan
+	for _, c := range []struct {
+		kind, path string
+		want       transforms.Method
+	}{
+		{"Patient", "identifier", transforms.Remove},
+		{"Patient", "identifier.use", transforms.Keep},
+		{"Patient", "identifier.value", transforms.Remove},
+		{"Patient", "identifier.type", transforms.Remove},
+		{"Patient", "telecom", transforms.Remove},
+		{"Patient", "telecom.value", transforms.Remove},
+		{"Patient", "birthDate", transforms.Shift},
+		{"Patient", "deceasedDateTime", transforms.Month},
+		{"Patient", "gender", transforms.Fixed},
+		{"Patient", "id", transforms.Hash},
+		{"Patient", "name", transforms.Keep},
+		{"Patient", "name.extension", transforms.Remove},
+		{"Patient", "name.given", transforms.Keep},
+		{"Patient", "address", transforms.Remove},
+		{"Patient", "address.line", transforms.Remove},
+		{"Encounter", "status", transforms.Keep},
+		{"Encounter", "id", transforms.Keep},
+		{"Encounter", "meta.lastUpdated", transforms.Keep},
+		{"Encounter", "meta", transforms.Keep},
+		{"Encounter", "identifier", transforms.Remove},
+		{"Encounter", "identifier.value", transforms.Mask},
+		{"Encounter", "identifier.system", transforms.Keep},
+		{"Encounter", "identifier.assigner.reference", transforms.Reference},
+		{"Encounter", "identifier.assigner.display", transforms.Remove},
+		{"Encounter", "period", transforms.Remove},
+		{"Encounter", "period.start", transforms.Remove},
+		{"Encounter", "subject", transforms.Reference},
+		{"Encounter", "extension", transforms.Remove},
+		{"Encounter", "extension.url", transforms.Remove},
+		{"Encounter", "contained", transforms.Remove},
+		{"Encounter", "type", transforms.Remove},
+		{"Encounter", "type.text", transforms.Remove},
+		{"Claim", "item", transforms.Remove},
+		{"Claim", "item.note", transforms.Remove},
+		{"Claim", "item.sequence", transforms.Keep},
+		{"Claim", "item.sequence.extension", transforms.Remove},
+		{"Claim", "total", transforms.Keep},
+		{"Claim", "status", transforms.Remove},
+	} {
+		if got := plan.Method(c.kind, c.path); got != c.want {
+			t.Errorf("%s.%s: %v, want %v", c.kind, c.path, got, c.want)
+		}
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	plan := load(t, "x", `{"resources": {
+		"Patient": {"id": "keep", "*": "keep", "identifier[system=x]": "keep", "identifier.value": "keep", "contact.identifier.value": "mask",
+			"text": "keep", "extension[url=x]": "keep", "name.text": "mask", "name.extension": "keep", "birthDate": "shift"},
+		"Slot": {"start": "shift", "end": "month", "id": "token"}}}`).plan
+	const all = "keeps everything that the EHR sends below, also what it will send one day; name what the desk needs"
+	want := []string{
+		"Patient.*: " + all,
+		"Patient.id: keeps the EHR's own ids in the clear; a token serves a client as well",
+		"Patient.identifier.value: keeps identifiers in the clear",
+		"Patient.identifier[system=x]: keeps identifiers in the clear",
+		"Patient.name.extension: keeps every extension that the EHR knows; a condition on url names one",
+		"Patient.text: is free text, in which anything can stand",
+		"Slot.end: is an instant, which FHIR has no month of; a strict client refuses it",
+	}
+	if got := plan.Dataset().Warnings(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	want = append(want, "Slot.start: is never there, since a Slot is in no patient's compartment whose days could move it")
+	if got := plan.Warnings(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
 	}
 }

@@ -50,6 +50,9 @@ type filter struct {
 	within   int      // how many Parameters are open
 	locals   []local  // contained in the resource at hand
 	met      int      // how many of them were filtered
+	marked   bool     // the resource at hand has dates that are to be moved
+	untidy   bool     // it has lists that may have to be aligned
+	tidier   tidier
 
 	subjects subjects
 	tally    tally
@@ -66,6 +69,9 @@ type step struct {
 var (
 	errBadRead = errors.New("reader returned an impossible count")
 	errNoToken = errors.New("no tokenizer")
+
+	errNoShifter = errors.New("no shifter")
+	errNoHasher  = errors.New("no hasher")
 )
 
 func newFilter(p *Plan) *filter {
@@ -100,6 +106,7 @@ func (f *filter) reset(dst Sink, src io.Reader, o Options) {
 	}
 	f.dst, f.opt, f.seed = dst, o, rand.Uint64()
 	f.hold, f.depth, f.nested, f.within = -1, 0, 0, 0
+	f.marked, f.untidy = false, false
 	if f.report = o.Report; f.report == nil {
 		f.report = new(Report)
 	}
@@ -128,7 +135,7 @@ func (f *filter) forget() {
 	clear(f.steps[:])
 	clear(f.locals)
 	f.out, f.keys, f.locals, f.gateway = f.out[:0], f.keys[:0], f.locals[:0], nil
-	f.res = resource{id: f.res.id[:0]}
+	f.res = resource{id: f.res.id[:0], patient: f.res.patient[:0]}
 	f.subjects.reset()
 	f.tally.reset()
 }

@@ -3,6 +3,7 @@ package transforms_test
 import (
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -78,6 +79,39 @@ const odd = `{"title": "Odd", "version": 3, "resources": {
 	"Parameters": {"parameter.valueString": "mask", "parameter.valueReference": "reference", "parameter.valueCoding": "keep", "parameter.valueHumanName.family": "keep"}
 }}`
 
+// methods has those that generalise, and lists.
+const methods = `{"title": "Methods", "version": 4, "resources": {
+	"Patient": {"id": "hash", "birthDate": "shift", "deceasedDateTime": "month", "name.given": "keep", "name.family": "hash",
+		"gender": {"fixed": "unknown"}, "multipleBirthInteger": {"fixed": 1}, "identifier.period": "keep", "address.line": "keep",
+		"address.period.start": "shift", "meta.lastUpdated": "shift", "telecom.value": {"fixed": "é\"\\"}},
+	"Appointment": {"id": "token", "start": "shift", "end": "month", "participant.period.start": "shift"},
+	"Encounter": {"id": "token", "period.start": "shift", "period.end": "shift", "status": {"fixed": true}},
+	"Observation": {"id": "token", "effectiveDateTime": "shift", "issued": "month", "effectivePeriod.start": "shift",
+		"effectivePeriod.end": "shift", "valueQuantity.value": {"fixed": 1.50}, "component": "keep"},
+	"Condition": {"onsetDateTime": "shift", "recordedDate": "month", "subject": "reference"},
+	"Claim": {"id": "token", "created": "shift", "billablePeriod.start": "shift"},
+	"ExplanationOfBenefit": {"created": "shift", "item.servicedPeriod.start": "shift"},
+	"Immunization": {"occurrenceDateTime": "shift"},
+	"Practitioner": {"birthDate": "shift", "name.prefix": "keep"}
+}}`
+
+// conditions has rows for some objects only, and for what no row names.
+const conditions = `{"title": "Conditions", "version": 5, "resources": {
+	"Patient": {"*": "keep", "identifier.value": "mask", "identifier[system=http://hospital.smarthealthit.org].value": "keep",
+		"identifier[system='urn:oid:0.1.2.3.4.5.6.7',use=usual].value": "token", "telecom[system=phone].value": "mask",
+		"telecom[system=phone,use=work].value": "keep", "telecom[system=email]": "remove", "birthDate": "shift", "address": "remove",
+		"extension[url='http://hl7.org/fhir/us/core/StructureDefinition/us-core-birthsex']": "keep", "contact.*": "keep", "text": "keep"},
+	"Appointment": {"participant[status=accepted].actor": "reference", "participant.status": "keep", "participant[status=accepted,required=required]": "keep"},
+	"Encounter": {"*": "keep", "subject": "reference", "period.start": "shift", "meta": "remove", "id": "token"},
+	"Observation": {"id": "token", "code": "keep", "code.coding[system=http://loinc.org].display": "keep",
+		"category.*": "keep", "extension[url=http://hl7.org/fhir/StructureDefinition/bodySite]": "keep", "component[x=y].code": "keep",
+		"value": "keep", "valueQuantity": "keep", "valueQuantity[unit=cm]": "remove", "subject": "keep",
+		"subject.extension[url=x]": "keep"},
+	"Condition": {"code.coding[system=http://snomed.info/sct]": "keep", "code.coding.system": "keep", "subject.*": "keep"},
+	"Claim": {"*": "keep", "patient": "remove", "item[sequence=1].*": "keep"},
+	"Immunization": {"*": "keep", "reaction.date": "shift", "meta.security[code=N]": "keep"}
+}}`
+
 // compartment is the patients', as far as the tests need it.
 var compartment = transforms.Compartment{
 	"Appointment": {"participant.actor"}, "Encounter": {"subject"}, "Observation": {"subject", "performer"},
@@ -108,7 +142,7 @@ func load(t testing.TB, name, doc string) fixture {
 
 func fixtures(t testing.TB) []fixture {
 	t.Helper()
-	return []fixture{load(t, "narrow", narrow), load(t, "wide", wide), load(t, "odd", odd)}
+	return []fixture{load(t, "narrow", narrow), load(t, "wide", wide), load(t, "odd", odd), load(t, "methods", methods), load(t, "conditions", conditions)}
 }
 
 // tokens is a Tokenizer whose tokens anyone can read back, and which insists on a kind that makes sense.
@@ -132,6 +166,29 @@ func (tokens) AppendToken(dst []byte, kind string, value []byte) ([]byte, error)
 	return append(dst, 'T'), nil
 }
 
+// moves is a Shifter: everyone's dates move by some days.
+type moves struct{}
+
+func (moves) Shift(patient string) (int, error) {
+	switch patient {
+	case "p1":
+		return -37, nil
+	case "p2":
+		return 400, nil
+	}
+	return 1 + len(patient), nil
+}
+
+// hashes is a Hasher whose hashes are tokens in other words.
+type hashes struct{}
+
+func (hashes) AppendHash(dst []byte, kind string, value []byte) ([]byte, error) {
+	if !kinds.MatchString(kind) {
+		return dst, errKind
+	}
+	return fmt.Appendf(dst, "H%x-%xH", kind, value), nil
+}
+
 // open reads a token back that token has matched.
 func openToken(match [][]byte) (kind, value string) {
 	k, _ := hex.DecodeString(string(match[1]))
@@ -142,7 +199,7 @@ func openToken(match [][]byte) (kind, value string) {
 // options are those of a stream from the EHR that the tests' documents come from.
 func options() transforms.Options {
 	return transforms.Options{
-		Tokens: tokens{},
+		Tokens: tokens{}, Shift: moves{}, Hash: hashes{},
 		EHR: []string{
 			"https://ehr.example.org/fhir", "https://ehr2.example.org/r4", "https://fhir.example.org/r4",
 			"https://example.com/base", "http://test.fhir.org/r4",

@@ -106,17 +106,29 @@ func (g generator) name() string {
 // dataset makes rows until they are some that compile.
 func (g generator) dataset(t *testing.T) (*transforms.Dataset, *transforms.Plan) {
 	for {
-		resources := map[string]map[string]string{}
+		resources := map[string]map[string]any{}
 		for _, kind := range []string{"Patient", "Encounter", "Observation"} {
-			rows := map[string]string{}
+			rows := map[string]any{}
 			for range 1 + g.IntN(8) {
 				path := pick(g, pick(g, elements...), pick(g, elements...), g.name(), pick(g, "meta", "meta.tag", "meta.security", "id", "meta.tag.code"))
+				if g.one(5) && !strings.HasPrefix(path, "meta") {
+					path += g.conditions()
+				}
 				for g.one(3) {
 					path += "." + g.name()
+					if g.one(5) && !strings.HasSuffix(path, "text") {
+						path += g.conditions()
+					}
 				}
-				rows[path] = pick(g, "keep", "keep", "keep", "token", "mask", "year", "reference")
+				if g.one(12) {
+					path = pick(g, "*", path+".*")
+					rows[path] = "keep"
+					continue
+				}
+				rows[path] = pick[any](g, "keep", "keep", "keep", "keep", "token", "mask", "year", "reference", "month", "shift", "shift", "hash",
+					map[string]any{"fixed": pick[any](g, "é", 1, true)}, "remove")
 				if rows[path] == "keep" && g.one(2) {
-					rows[path+"."+pick(g, "extension", "display", "text", "modifierExtension", "a.display", "coding.extension")] = "keep"
+					rows[path+"."+pick(g, "extension", "display", "text", "modifierExtension", "a.display", "coding.extension", "extension[type=x]", "coding[a=x].extension")] = "keep"
 				}
 			}
 			if g.one(2) {
@@ -125,7 +137,7 @@ func (g generator) dataset(t *testing.T) (*transforms.Dataset, *transforms.Plan)
 			resources[kind] = rows
 		}
 		if g.one(2) {
-			resources["Parameters"] = map[string]string{"parameter.value" + pick(g, "", "A", "A.coding", "A.subject"): pick(g, "keep", "token", "reference")}
+			resources["Parameters"] = map[string]any{"parameter.value" + pick(g, "", "A", "A.coding", "A.subject"): pick(g, "keep", "token", "reference")}
 		}
 		doc, err := json.Marshal(map[string]any{"title": "Generated", "version": 1, "resources": resources})
 		if err != nil {
@@ -141,6 +153,15 @@ func (g generator) dataset(t *testing.T) (*transforms.Dataset, *transforms.Plan)
 		}
 		return ds, plan
 	}
+}
+
+// conditions are such as some of the documents' objects meet.
+func (g generator) conditions() string {
+	value := func() string { return pick(g, "x", "x", "1974", "'p1'", `'"\\`+"\n'") }
+	if g.one(3) {
+		return "[type=" + value() + ",a=" + value() + "]"
+	}
+	return "[" + pick(g, "type", "type", "a", "reference", "id") + "=" + value() + "]"
 }
 
 func (g generator) ask(o *transforms.Options) {
@@ -205,7 +226,8 @@ func (g generator) quote(s string) string {
 }
 
 func (g generator) text() string {
-	return g.quote(pick(g, "", "x", "1974", "1974-12", "19741", "p1", "R", "s", "é", "😀", "\u2028", "\"\\\n", "Patient", "long text of more than a word or two"))
+	return g.quote(pick(g, "", "x", "1974", "1974-12", "19741", "p1", "R", "s", "é", "😀", "\u2028", "\"\\\n", "Patient", "long text of more than a word or two",
+		"x", "2024-02-29", "2023-02-29", "0001-01-01", "9999-12-31", "9999", "2020-01-31T23:59:60.5-14:00", "2020-02-30T00:00:00Z", "2020-02-03T00:00:00Z", "2020-02-03T"))
 }
 
 func (g generator) literal() string {
@@ -336,6 +358,9 @@ func (g generator) resource() string {
 	m := map[string]func() string{}
 	for range g.IntN(8) {
 		g.member(m, 1)
+	}
+	if g.one(4) {
+		g.lists(m)
 	}
 	if !g.one(30) {
 		m["resourceType"] = func() string {
@@ -500,6 +525,19 @@ func (g generator) array(element func() string) string {
 	return out + "]"
 }
 
+// lists are an element's and its sibling's, with places that hold nothing.
+func (g generator) lists(m map[string]func() string) {
+	name := pick(g, elements...)
+	m[name] = func() string {
+		return g.array(func() string { return pick(g, "null", "null", `"x"`, `"1974"`, "[null,1]", "{}", `{"a":[null]}`) })
+	}
+	m["_"+name] = func() string {
+		return g.array(func() string {
+			return pick(g, "null", "null", `{"id":"x"}`, `{"extension":[{"url":"x"}]}`, `{"a":[null,1],"_a":[{"id":"x"}]}`)
+		})
+	}
+}
+
 func (g generator) value(depth int) string {
 	switch n := g.IntN(10); {
 	case n < 2 && depth < 7:
@@ -508,6 +546,9 @@ func (g generator) value(depth int) string {
 		m := map[string]func() string{}
 		for range g.IntN(5) {
 			g.member(m, depth)
+		}
+		if g.one(5) {
+			g.lists(m)
 		}
 		return g.members(m)
 	case n < 8:

@@ -7,9 +7,11 @@ import "slices"
 //     resources and narrative, which hold what no row thought of, and display, which is the name
 //     of whoever a reference names;
 //   - a reference's id, which leaves in a token, and a reference that names nothing of the EHR;
+//   - below a *, what a row of its own names, which leaves as that says;
 //   - with a member that does not leave, its sibling with the underscore;
 //   - members that are null, and objects and arrays that end empty, or of nulls only. Below an
-//     underscore, an emptied object is null, since places in such an array mean something.
+//     underscore, an emptied object is null, since places in such an array mean something: what
+//     they mean is seen to at the end of the resource (tidy.go).
 
 // inside is where in a kept element the filter is.
 type inside struct {
@@ -23,13 +25,53 @@ type inside struct {
 func (f *filter) kept(in inside, n *node, c byte, under bool) (bool, error) {
 	switch c {
 	case '{':
+		if n != nil && n.variants != nil {
+			v, err := f.choose(n)
+			if err != nil {
+				return false, err
+			}
+			n = v
+		}
 		return f.keptObject(in, n)
 	case '[':
+		f.untidy = f.untidy || under
 		return f.keptArray(in, n, under)
 	case 'n':
 		return false, f.skip(false)
 	}
 	return f.scalar(c)
+}
+
+// starred filters the value at r by the * above its node, or at it: then it is for objects only.
+func (f *filter) starred(n *node, c byte) (bool, error) {
+	switch {
+	case n.star != n:
+		return f.kept(inside{row: n.star, look: true}, n, c, false)
+	case c == '[':
+		return f.elements(n, (*filter).starredObject)
+	}
+	return f.starredObject(n, c)
+}
+
+func (f *filter) starredObject(n *node, c byte) (bool, error) {
+	if c != '{' {
+		return false, f.skip(false)
+	}
+	return f.keptObject(inside{row: n, look: true}, n)
+}
+
+// owned filters the value of an element below a *, which leaves as its own row says. Where a row
+// cannot mean it, below an underscore or in a list of lists, it leaves only if it is kept.
+func (f *filter) owned(in inside, n *node, c byte, under bool) (bool, error) {
+	switch {
+	case in.look && !under:
+		return f.value(n, c)
+	case in.look:
+		return f.sibling(n, c)
+	case n.method == Keep && n.role != refRole:
+		return f.kept(inside{row: n, allow: n.allow}, n, c, under)
+	}
+	return false, f.skip(false)
 }
 
 func (f *filter) keptArray(in inside, n *node, under bool) (bool, error) {
@@ -68,6 +110,7 @@ func (f *filter) keptArray(in inside, n *node, under bool) (bool, error) {
 			some = true
 		case c == 'n' || c == '{' && under:
 			f.out = append(f.out[:value], "null"...)
+			f.untidy = true
 		default:
 			f.out = f.out[:at]
 			continue
@@ -134,13 +177,18 @@ func (f *filter) keptObject(in inside, n *node) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if below.look && kid != nil && kid.role == labelRole {
+		own := kid != nil && kid.own
+		if below.look && kid != nil && kid.role == labelRole && !own {
 			if err := f.labels(); err != nil {
 				return false, err
 			}
 		}
 		leaves := false
 		switch {
+		case own:
+			leaves, err = f.owned(in, kid, c, under)
+		case left&^below.allow != 0 && kid != nil && kid.variants != nil && !under:
+			leaves, err = f.widened(below, kid, c)
 		case left == textName && below.allow&textName == 0 && (withoutText || c == '{' && !under):
 			withoutText = true
 			err = f.skip(false)

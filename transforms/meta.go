@@ -21,9 +21,11 @@ func (f *filter) meta(n *node, c byte) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if !leaves {
+	if !leaves && f.res.row.root.star == nil {
 		// Its counters count it as removed; but it is there.
 		f.tally.removed[f.res.row.root.index]++
+	}
+	if !leaves {
 		f.out = f.out[:at]
 	}
 	f.addTag(at)
@@ -99,11 +101,11 @@ func means(raw []byte, s string) bool {
 }
 
 // valueEnd returns the index behind the value at b[i], of valid JSON without white space between
-// tokens.
+// tokens, but for the marks of dates.
 func valueEnd(b []byte, i int) int {
 	for depth := 0; ; i++ {
 		switch b[i] {
-		case '"':
+		case '"', unmoved:
 			for i++; b[i] != '"'; i++ {
 				if b[i] == '\\' {
 					i++

@@ -15,10 +15,16 @@ type node struct {
 	index  int32  // of its counters; 0 is nobody's
 	method Method // of the row; Remove where there is none here
 	role   role
-	hidden bool  // neither it nor anything below it leaves; it is looked at only
-	part   bool  // a Reference here puts the resource into a patient's compartment; with refRole: its reference does
-	allow  names // what keeping here does not leave out
+	hidden bool   // neither it nor anything below it leaves; it is looked at only
+	part   bool   // a Reference here puts the resource into a patient's compartment; with refRole: its reference does
+	allow  names  // what keeping here does not leave out
+	fixed  string // the value of Fixed, in JSON
+	star   *node  // whose row keeps what no row names, here and below
+	own    bool   // its row, or a condition, says otherwise than the star above
 	kids   []*node
+
+	questions []question // which variant an object is filtered by
+	variants  []*node    // the first where no condition is met; without rows or kids of its own then
 
 	table []slot // kids by name
 	shift uint
@@ -93,6 +99,9 @@ func place(lo, hi uint64, n int, mul uint64) uint64 {
 // seal makes the tables of a node and of all below it, for names that do not change any more. It
 // seeks a multiplier by which no two kids share a slot.
 func (n *node) seal() {
+	for _, v := range n.variants {
+		v.seal()
+	}
 	for _, k := range n.kids {
 		k.seal()
 	}

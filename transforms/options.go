@@ -21,6 +21,21 @@ type Tokenizer interface {
 	AppendToken(dst []byte, kind string, value []byte) ([]byte, error)
 }
 
+// Shifter tells how far a patient's dates are moved.
+type Shifter interface {
+	// Shift returns by how many days, for the patient's real id. It is the same each time: a
+	// difference would show that of two dates of one patient.
+	Shift(patient string) (days int, err error)
+}
+
+// Hasher makes hashes of values.
+type Hasher interface {
+	// AppendHash appends the hash of value to dst, as AppendToken does a token. Nobody must be able
+	// to tell it from a guessed value without a key. Where kind is a resource type, the hash takes
+	// the place of an id, and must be one.
+	AppendHash(dst []byte, kind string, value []byte) ([]byte, error)
+}
+
 // Window is a piece of the output, and whom it discloses something of. It may be used until
 // Release returns only.
 type Window struct {
@@ -50,6 +65,11 @@ type Label struct{ System, Code string }
 type Options struct {
 	// Tokens makes the tokens. Without it, a stream that needs one ends with ErrToken.
 	Tokens Tokenizer
+
+	// Shift and Hash are for datasets that move dates or hash values. Without one, a stream that
+	// needs it ends with ErrToken.
+	Shift Shifter
+	Hash  Hasher
 
 	// EHR are the base URLs by which the EHR names its own resources, without trailing slash.
 	EHR []string

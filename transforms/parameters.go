@@ -49,7 +49,7 @@ func (f *filter) parameterResource(c byte) (bool, error) {
 		return false, f.skip(false)
 	}
 	outer := f.res
-	f.res.id = nil // not to be overwritten
+	f.res.id, f.res.patient = nil, nil // not to be overwritten
 	r, err := f.inner()
 	f.res = outer
 	return r != nil, err

@@ -72,8 +72,8 @@ func (p *Plan) Dataset() *Dataset { return p.dataset }
 func (p *Plan) Has(resourceType string) bool { return p.rows[resourceType] != nil }
 
 // Method returns how a whole element leaves, named by its path below the resource type: Remove
-// where a part of it does not, or where its parts leave each in its own way. Below a kept element
-// that is Keep, except for what keeping leaves out.
+// where a part of it does not, where its parts leave each in its own way, or where a condition
+// decides. Below a kept element that is Keep, except for what keeping leaves out.
 func (p *Plan) Method(resourceType, path string) Method {
 	r := p.rows[resourceType]
 	switch {
@@ -82,52 +82,92 @@ func (p *Plan) Method(resourceType, path string) Method {
 	case path == "resourceType":
 		return Keep
 	}
-	n := r.root
-	for path != "" && !n.leaf() {
-		var name string
-		name, path, _ = strings.Cut(path, ".")
-		if n = n.kid(name); n == nil || n.hidden {
-			return Remove
-		}
-	}
+	return r.root.how(path)
+}
+
+// how returns how the element at a path below the node leaves.
+func (n *node) how(path string) Method {
 	switch {
-	case !n.leaf():
-		return Remove
-	case path == "" && n.role == refRole && n.method == Keep:
+	case n.variants != nil:
+		return n.agreed(func(v *node) Method { return v.how(path) })
+	case n.leaf() && path == "" && n.role == refRole && n.method == Keep:
 		return Reference // a keep row does not let an id out either
-	case path == "":
+	case n.leaf() && path == "":
 		return n.method
 	case n.method == Keep:
-		return below(n, path)
+		return n.inside(path, n.allow)
 	case n.method == Reference && path == "reference":
 		return Reference
 	case n.method == Reference && path == "type":
 		return Keep
+	case n.leaf():
+		return Remove
+	case path == "" && n.star != nil && !n.mixed():
+		return Keep
+	case path == "":
+		return Remove
 	}
-	return Remove
+	name, rest, _ := strings.Cut(path, ".")
+	k := n.kid(name)
+	switch {
+	case n.star == nil && (k == nil || k.hidden), k != nil && k.own && k.hidden && k.star == nil:
+		return Remove
+	case n.star == nil || k != nil && k.own:
+		return k.how(rest)
+	case leftOut(name)&^textName != 0:
+		return Remove
+	case name == "reference" && rest == "":
+		return Reference
+	case k != nil:
+		return k.how(rest)
+	}
+	return k.inside(rest, 0)
 }
 
-// below returns how an element leaves that is inside one that is kept.
-func below(n *node, path string) Method {
-	allow := n.allow
-	for path != "" {
-		var name string
-		name, path, _ = strings.Cut(path, ".")
-		if n != nil {
-			n = n.kid(name)
-		}
-		if n != nil && n.leaf() {
-			allow |= n.allow
+// inside returns how an element leaves that is inside one that is kept. The node may be nil.
+func (n *node) inside(path string, allow names) Method {
+	if path == "" {
+		return Keep
+	}
+	name, rest, _ := strings.Cut(path, ".")
+	var k *node
+	if n != nil {
+		k = n.kid(name)
+	}
+	allowed := func(k *node) Method {
+		allow := allow
+		if k != nil && k.leaf() {
+			allow |= k.allow
 		}
 		// A text is left out only where it is a narrative, of which divName tells.
-		if left := leftOut(name) &^ textName; left&^allow != 0 {
+		if leftOut(name)&^textName&^allow != 0 {
 			return Remove
 		}
-		if name == "reference" && path == "" {
+		if name == "reference" && rest == "" {
 			return Reference
 		}
+		return k.inside(rest, allow)
 	}
-	return Keep
+	if k != nil && k.variants != nil {
+		return k.agreed(allowed)
+	}
+	return allowed(k)
+}
+
+// agreed returns what all variants say, or Remove.
+func (n *node) agreed(say func(*node) Method) Method {
+	m := say(n.variants[0])
+	for _, v := range n.variants[1:] {
+		if say(v) != m {
+			return Remove
+		}
+	}
+	return m
+}
+
+// mixed reports whether a row below a star says otherwise.
+func (n *node) mixed() bool {
+	return slices.ContainsFunc(n.kids, func(k *node) bool { return k.own || k.mixed() })
 }
 
 // leftOut returns the set of a name that keeping leaves out, or none.
@@ -153,52 +193,38 @@ func leftOut[S ~string | ~[]byte](name S) names {
 }
 
 func (p *Plan) compile(r *row, rules map[string]Rule, parts []string) *row {
-	r.root = &node{path: r.kind}
-	for _, path := range slices.Sorted(maps.Keys(rules)) {
-		n := r.root
-		for name := range strings.SplitSeq(path, ".") {
-			n = n.grow(name, false)
-		}
-		n.method = rules[path].Method
-		n.allow = leftOut(n.name)
-		if n.allow == textName {
-			n.allow |= divName
-		}
+	r.root, _ = build(r.kind, rules, parts)
+	r.root.kid("resourceType").role = typeRole
+	id, meta := r.root.kid("id"), r.root.kid("meta")
+	id.role = idRole
+	if security := meta.kid("security"); security != nil {
+		security.role = labelRole
 	}
-	if n := r.root.kid("contained"); n != nil {
+	if n := r.root.kid("contained"); n != nil && n.method == Keep {
 		n.method, n.role, r.contains = Remove, containedRole, true
 	}
 	if r.parameters {
 		growParameters(r.root)
 	}
-	for _, path := range parts {
-		n := r.root
-		for name := range strings.SplitSeq(path, ".") {
-			n = n.grow(name, true)
-		}
-		n.part = true
-		// Where nothing of the Reference is kept, it is looked at all the same.
-		n.grow("reference", true).part = true
-	}
-	r.root.grow("resourceType", true).role = typeRole
-	r.root.grow("id", true).role = idRole
-	meta := r.root.grow("meta", true)
-	meta.grow("security", true).role = labelRole
 	if r.tagged {
 		meta.role = metaRole
 	}
+	if r.root.star != nil {
+		r.root.kid("resourceType").own, id.own, meta.own = true, true, true
+		if id.star != nil { // no row of its own
+			id.star, id.method, id.hidden = nil, Keep, false
+		}
+	}
+	r.first = int32(len(p.nodes))
 	r.root.walk(func(n *node) {
 		if n.name == "reference" && n.role == plain {
 			n.role = refRole
 		}
-	})
-	r.first = int32(len(p.nodes))
-	r.root.walk(func(n *node) {
 		n.member = []byte(`"` + n.name + `":`)
 		if n.kind = n.path; n.role == idRole {
 			n.kind = r.kind
 		}
-		if !n.hidden || n.role == metaRole {
+		if !n.hidden || n.role == metaRole && (n.star != nil || !n.own) {
 			n.index = int32(len(p.nodes))
 			p.nodes = append(p.nodes, n)
 		}
@@ -225,6 +251,9 @@ func (n *node) grow(name string, hidden bool) *node {
 
 func (n *node) walk(visit func(*node)) {
 	visit(n)
+	for _, v := range n.variants {
+		v.walk(visit)
+	}
 	for _, k := range n.kids {
 		k.walk(visit)
 	}

@@ -82,8 +82,11 @@ func (f *filter) refers(l literal, part bool) error {
 	if string(l.kind) != "Patient" {
 		return nil
 	}
-	if part && string(l.id) == f.opt.Patient {
-		f.res.inside = true
+	if part {
+		f.res.names(l.id)
+		if string(l.id) == f.opt.Patient {
+			f.res.inside = true
+		}
 	}
 	return f.subject("Patient", l.id)
 }

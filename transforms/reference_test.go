@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -144,10 +145,14 @@ type oracle struct {
 	nested     int                  // Bundles open below the root
 	parametric int                  // Parameters open
 
+	holds  bool            // the resource at hand lets contained ones leave
 	locals map[string]bool // of the resource at hand: whether the contained one of this id leaves
 	inside bool            // in a contained one
 
-	may  []error // kinds that the filter may answer with, or not
+	may []error // kinds that the filter may answer with, or not
+
+	kind string // of the resource at hand
+
 	errs []error // kinds that the filter may answer with; which one comes first is its own matter
 }
 
@@ -361,20 +366,15 @@ func (r *oracle) resource(kind string, resource map[string]any) any {
 		defer func() { r.parametric-- }()
 		return r.parameters(resource)
 	}
-	rows := rowsOf(kind, r.ds.Resources[kind])
-	rows.inner["meta"] = true
-	r.locals = r.local(rows, resource)
+	r.kind, r.holds = kind, r.ds.Resources[kind]["contained"].Method == transforms.Keep
+	r.locals = r.local(resource)
 	if id, ok := resource["id"].(string); ok {
 		r.name(kind, id)
 	}
 	for _, id := range r.patients(r.compartment[kind], resource) {
 		r.name("Patient", id)
 	}
-	out, _ := r.object(rows, "", resource).(map[string]any)
-	if out == nil {
-		out = map[string]any{}
-	}
-	out["resourceType"] = kind
+	out := r.body(r.ds.Resources[kind], resource)
 	meta, _ := out["meta"].(map[string]any)
 	if meta == nil {
 		meta = map[string]any{}
@@ -388,16 +388,16 @@ func (r *oracle) resource(kind string, resource map[string]any) any {
 	}
 	meta["tag"] = tags
 	out["meta"] = meta
-	return out
+	return r.tidied(out, kind, resource)
 }
 
 // local says of each id of a contained resource whether what has it leaves.
-func (r *oracle) local(rows rows, resource map[string]any) map[string]bool {
+func (r *oracle) local(resource map[string]any) map[string]bool {
 	ids := map[string]bool{}
 	contained, _ := resource["contained"].([]any)
 	for _, v := range contained {
 		v, ok := v.(map[string]any)
-		if !rows.contains || !ok {
+		if !r.holds || !ok {
 			continue
 		}
 		if id, ok := v["id"].(string); ok && localID.MatchString(id) {
@@ -422,8 +422,18 @@ func (r *oracle) uncontained(resource map[string]any) string {
 	return ""
 }
 
+func (r *oracle) localID(v any) any {
+	if s, ok := v.(string); ok && localID.MatchString(s) {
+		return s
+	}
+	return nil
+}
+
 // contained is what leaves of the contained resources.
 func (r *oracle) contained(v any) any {
+	if !r.holds || r.inside {
+		return nil
+	}
 	array, _ := v.([]any)
 	return each(array, func(v any) any {
 		resource, ok := v.(map[string]any)
@@ -436,32 +446,24 @@ func (r *oracle) contained(v any) any {
 			return nil
 		}
 		r.released[kind]++
-		resource = maps.Clone(resource)
-		if _, ok := resource["meta"]; ok {
-			delete(resource, "meta") // has no business there
-			r.removed[kind]++
-		}
 		for _, id := range r.patients(r.compartment[kind], resource) {
 			r.name("Patient", id)
 		}
-		r.inside = true
-		out, _ := r.object(rowsOf(kind, r.ds.Resources[kind]), "", resource).(map[string]any)
-		r.inside = false
-		if out == nil {
-			out = map[string]any{}
-		}
-		out["resourceType"] = kind
-		return out
+		outer := r.kind
+		r.kind, r.inside = kind, true
+		defer func() { r.kind, r.inside = outer, false }()
+		return r.body(r.ds.Resources[kind], resource)
 	})
 }
 
 // parameters is the built-in row of Parameters, with what the dataset adds.
 func (r *oracle) parameters(resource map[string]any) any {
-	rows := rowsOf("Parameters", r.ds.Resources["Parameters"])
+	r.kind = "Parameters"
+	defer func() { r.kind = "" }()
 	out := map[string]any{"resourceType": "Parameters"}
 	for name, v := range resource {
 		if name == "parameter" {
-			if v = r.parameter(rows, "parameter", v); v != nil {
+			if v = r.parameter("parameter", v); v != nil {
 				out[name] = v
 				continue
 			}
@@ -470,89 +472,192 @@ func (r *oracle) parameters(resource map[string]any) any {
 			r.removed["Parameters"]++
 		}
 	}
-	return out
+	return r.tidied(out, "Parameters", resource)
 }
 
-func (r *oracle) parameter(rows rows, at string, v any) any {
-	if array, ok := v.([]any); ok {
-		return each(array, func(v any) any {
-			if _, ok := v.(map[string]any); ok {
-				return r.parameter(rows, at, v)
+func (r *oracle) parameter(at string, v any) any {
+	return objects(v, func(parameter map[string]any) any {
+		out := map[string]any{}
+		for name, v := range parameter {
+			var kept any
+			switch name {
+			case "name":
+				if isText(v) {
+					kept = v
+				}
+			case "resource":
+				if resource, ok := v.(map[string]any); ok {
+					kept = r.part(resource)
+					r.kind = "Parameters"
+				}
+			case "part":
+				kept = r.parameter("parameter.part", v)
+			default:
+				base, sibling := strings.CutPrefix(name, "_")
+				var sub []line
+				for _, l := range lines(r.ds.Resources["Parameters"]) {
+					if l.rest = l.rest[1:]; l.rest[0].name == base {
+						sub = append(sub, l)
+					}
+				}
+				if len(sub) > 0 {
+					kept = r.member(sub, nil, below("parameter", base), v, sibling)
+				}
 			}
+			if kept != nil {
+				out[name] = kept
+			} else {
+				r.removed[r.element(at)]++
+			}
+		}
+		if _, named := out["name"]; len(out) == 0 || named && len(out) == 1 {
 			return nil
-		})
-	}
-	parameter, ok := v.(map[string]any)
-	if !ok {
-		return nil
-	}
-	out := map[string]any{}
-	for name, v := range parameter {
-		var kept any
-		switch name {
-		case "name":
-			if isText(v) {
-				kept = v
-			}
-		case "resource":
-			if resource, ok := v.(map[string]any); ok {
-				kept = r.part(resource)
-			}
-		case "part":
-			kept = r.parameter(rows, "parameter.part", v)
-		default:
-			kept = r.member(rows, "parameter", name, v)
 		}
-		if kept != nil {
-			out[name] = kept
-		} else {
-			r.removed[rows.name(at)]++
-		}
-	}
-	if _, named := out["name"]; len(out) == 0 || named && len(out) == 1 {
-		return nil
-	}
-	return out
+		return out
+	})
 }
 
 // outcome is the built-in row of an OperationOutcome.
 func (r *oracle) outcome(resource map[string]any) any {
-	rows := rowsOf("OperationOutcome", map[string]transforms.Rule{
+	r.kind, r.holds, r.locals = "OperationOutcome", false, nil
+	out := r.body(map[string]transforms.Rule{
 		"issue.severity": {Method: transforms.Keep}, "issue.code": {Method: transforms.Keep},
-	})
-	out, _ := r.object(rows, "", resource).(map[string]any)
+	}, resource)
+	return r.tidied(out, r.kind, resource)
+}
+
+// body prunes a resource by its rows.
+func (r *oracle) body(rules map[string]transforms.Rule, resource map[string]any) map[string]any {
+	p := settle(slices.DeleteFunc(lines(rules), func(l line) bool { return l.rest[0].name == "contained" }), nil, "")
+	var out map[string]any
+	if p.star != nil {
+		out, _ = r.keepObject(context{resource: true}, p, "", resource).(map[string]any)
+	} else {
+		out, _ = r.object(p, "", resource).(map[string]any)
+	}
 	if out == nil {
 		out = map[string]any{}
 	}
-	out["resourceType"] = "OperationOutcome"
+	out["resourceType"] = resource["resourceType"]
 	return out
 }
 
-// rows are those of one type, by path.
-type rows struct {
-	kind  string
-	leaf  map[string]transforms.Method
-	inner map[string]bool
-
-	contains bool // contained resources leave
+// lines are rows with their paths taken apart.
+func lines(rules map[string]transforms.Rule) (all []line) {
+	for path, rule := range rules {
+		l := line{rule: rule, rest: steps(path)}
+		for _, s := range l.rest {
+			l.weight += len(s.conditions)
+		}
+		all = append(all, l)
+	}
+	return all
 }
 
-func rowsOf(kind string, row map[string]transforms.Rule) rows {
-	r := rows{kind, map[string]transforms.Method{}, map[string]bool{}, false}
-	for path, rule := range row {
-		r.leaf[path] = rule.Method
-		for i := range path {
-			if path[i] == '.' {
-				r.inner[path[:i]] = true
+// line is a row: the steps that are left of its path from where it is looked at.
+type line struct {
+	rule   transforms.Rule
+	rest   []pathStep
+	weight int // conditions in its whole path
+}
+
+type pathStep struct {
+	name       string
+	conditions map[string]string
+}
+
+var (
+	aStep      = regexp.MustCompile(`^([A-Za-z0-9]+|\*)(\[(?:[^\]']|'(?:[^'\\]|\\.)*')*\])?(?:\.|$)`)
+	aCondition = regexp.MustCompile(`([A-Za-z0-9]+)=(?:'((?:[^'\\]|\\.)*)'|([^,\]]*))`)
+	anEscape   = regexp.MustCompile(`\\(.)`)
+)
+
+// steps takes a path apart that is known to be one.
+func steps(path string) (all []pathStep) {
+	for path != "" {
+		m := aStep.FindStringSubmatch(path)
+		s := pathStep{name: m[1]}
+		for _, c := range aCondition.FindAllStringSubmatch(m[2], -1) {
+			if s.conditions == nil {
+				s.conditions = map[string]string{}
 			}
+			s.conditions[c[1]] = anEscape.ReplaceAllString(c[2], "$1") + c[3]
+		}
+		all = append(all, s)
+		path = path[len(m[0]):]
+	}
+	return all
+}
+
+// going are the lines that go on with a name.
+func going(lines []line, name string) (sub []line) {
+	for _, l := range lines {
+		if l.rest[0].name == name {
+			sub = append(sub, l)
 		}
 	}
-	_, r.contains = r.leaf["contained"]
-	delete(r.leaf, "contained")
-	return r
+	return sub
 }
 
-func (r rows) name(path string) string { return strings.TrimSuffix(r.kind+"."+path, ".") }
+func conditioned(sub []line) bool {
+	return slices.ContainsFunc(sub, func(l line) bool { return l.rest[0].conditions != nil })
+}
+
+// met are the lines, one step further, whose conditions the value meets.
+func met(sub []line, v any) (lines []line) {
+	object, _ := v.(map[string]any)
+	for _, l := range sub {
+		all := true
+		for member, want := range l.rest[0].conditions {
+			s, ok := object[member].(string)
+			all = all && ok && s == want
+		}
+		if all {
+			l.rest = l.rest[1:]
+			lines = append(lines, l)
+		}
+	}
+	return lines
+}
+
+// place is an element as the rows that are for it see it.
+type place struct {
+	own  *line   // the row of the element itself that counts
+	star *string // the path of the element that a * keeps, here or above; not where there is an own row
+	rows []line  // below
+}
+
+func settle(lines []line, star *string, at string) place {
+	p := place{star: star}
+	for i, l := range lines {
+		if len(l.rest) == 0 && (p.own == nil || p.own.weight < l.weight) {
+			p.own = &lines[i]
+		}
+	}
+	if p.own != nil {
+		p.star = nil
+	}
+	for _, l := range lines {
+		switch {
+		case len(l.rest) == 0:
+		case p.own != nil:
+			last := l.rest[len(l.rest)-1].name
+			if p.own.rule.Method == transforms.Keep && l.rule.Method == transforms.Keep &&
+				slices.Contains([]string{"extension", "modifierExtension", "display", "text"}, last) {
+				p.rows = append(p.rows, l)
+			}
+		case l.rest[0].name == "*":
+			if p.star == nil {
+				p.star = &at
+			}
+		default:
+			p.rows = append(p.rows, l)
+		}
+	}
+	return p
+}
+
+func (r *oracle) element(path string) string { return strings.TrimSuffix(r.kind+"."+path, ".") }
 
 func isText(v any) bool {
 	_, ok := v.(string)
@@ -561,66 +666,99 @@ func isText(v any) bool {
 
 func below(path, name string) string { return strings.TrimPrefix(path+"."+name, ".") }
 
-// object prunes an object that a path of inner rows governs; nil if nothing stays.
-func (r *oracle) object(rows rows, path string, object map[string]any) any {
+// object prunes an object that rows below it govern; nil if nothing stays.
+func (r *oracle) object(p place, path string, object map[string]any) any {
+	anything := func(l line) bool { return l.rule.Method != transforms.Remove }
+	counts := path == "" || path == "meta" && r.kind != "OperationOutcome" || slices.ContainsFunc(p.rows, anything)
 	out := map[string]any{}
 	for name, v := range object {
 		if path == "" && name == "resourceType" {
 			continue // a resource's own, set by the caller
 		}
-		if kept := r.member(rows, path, name, v); kept != nil {
+		base, sibling := strings.CutPrefix(name, "_")
+		at, sub := below(path, base), going(p.rows, base)
+		var kept any
+		switch {
+		case name == "_":
+		case path == "" && r.inside && at == "meta": // has no business there
+		case path == "" && r.inside && name == "id":
+			kept = r.localID(v)
+		case path == "" && name == "contained":
+			kept = r.contained(v)
+		case name == "id" && path == "" && !isText(v): // no id, and nothing to name the resource by
+		case len(sub) > 0, at == "meta" && !sibling && r.kind != "OperationOutcome":
+			kept = r.member(sub, nil, at, v, sibling)
+		}
+		if kept != nil {
 			out[name] = kept
-		} else {
-			r.removed[rows.name(path)]++
+		} else if counts {
+			r.removed[r.element(path)]++
 		}
 	}
 	return unlessEmpty(out)
 }
 
-// member is what leaves of a member of such an object.
-func (r *oracle) member(rows rows, path, name string, v any) any {
-	at := below(path, strings.TrimPrefix(name, "_"))
-	method, leaf := rows.leaf[at]
-	switch sibling := strings.HasPrefix(name, "_"); {
-	case name == "_":
-	case path == "" && r.inside && at == "meta":
-	case path == "" && r.inside && name == "id":
-		if s, ok := v.(string); ok && localID.MatchString(s) {
-			return s
-		}
-	case path == "" && name == "contained" && rows.contains:
-		if !r.inside {
-			return r.contained(v)
-		}
-	case name == "id" && path == "" && !isText(v): // no id, and nothing to name the resource by
-	case leaf && method == transforms.Keep && name == "reference" && isText(v):
-		if ref, ok := r.reference(v.(string)); ok {
-			return r.rewrite(rows, at, ref)
-		}
-	case leaf && method == transforms.Keep:
-		return r.keep(rows, at, at, v, widen(nil, at), sibling)
-	case sibling:
-	case leaf:
-		return r.leaf(rows, at, method, v)
-	case rows.inner[at]:
-		return r.inner(rows, at, v)
+// member prunes the value of a member that rows name.
+func (r *oracle) member(sub []line, star *string, at string, v any, sibling bool) any {
+	if !conditioned(sub) {
+		return r.value(settle(met(sub, nil), star, at), star, at, v, sibling)
 	}
-	return nil
+	one := func(v any) any {
+		if _, lists := v.([]any); lists {
+			return nil
+		}
+		return r.value(settle(met(sub, v), star, at), star, at, v, false)
+	}
+	array, ok := v.([]any)
+	switch {
+	case sibling:
+		return nil
+	case ok:
+		return each(array, one)
+	}
+	return one(v)
 }
 
-func (r *oracle) inner(rows rows, path string, v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		return r.object(rows, path, v)
-	case []any:
-		return each(v, func(v any) any {
-			if object, ok := v.(map[string]any); ok {
-				return r.object(rows, path, object)
+// value prunes a value; star is that above it.
+func (r *oracle) value(p place, star *string, at string, v any, sibling bool) any {
+	switch {
+	case p.own == nil && p.star != nil && star != nil:
+		return r.keep(context{root: *p.star}, p, at, v, sibling)
+	case p.own == nil && sibling:
+		return nil
+	case p.own == nil:
+		return objects(v, func(object map[string]any) any {
+			if p.star != nil {
+				return r.keepObject(context{root: *p.star}, p, at, object)
+			}
+			return r.object(p, at, object)
+		})
+	case p.own.rule.Method == transforms.Keep:
+		if s, ok := v.(string); ok && at[strings.LastIndexByte(at, '.')+1:] == "reference" && !sibling {
+			if ref, ok := r.reference(s); ok {
+				return r.rewrite(at, ref)
 			}
 			return nil
-		})
+		}
+		return r.keep(context{root: at, allowed: widen(nil, at), odd: sibling}, p, at, v, sibling)
+	case sibling, p.own.rule.Method == transforms.Remove:
+		return nil
 	}
-	return nil
+	return r.leaf(at, p.own.rule, v)
+}
+
+// objects prunes an object, or each of a list.
+func objects(v any, f func(map[string]any) any) any {
+	one := func(v any) any {
+		if object, ok := v.(map[string]any); ok {
+			return f(object)
+		}
+		return nil
+	}
+	if array, ok := v.([]any); ok {
+		return each(array, one)
+	}
+	return one(v)
 }
 
 // each is the array of what f makes of the elements, without what it made nothing of.
@@ -647,25 +785,52 @@ func unlessEmpty(object map[string]any) any {
 var year = regexp.MustCompile(`^([0-9]{4})(-|$)`)
 
 // leaf applies a method other than Keep.
-func (r *oracle) leaf(rows rows, path string, method transforms.Method, v any) any {
+func (r *oracle) leaf(path string, rule transforms.Rule, v any) any {
+	method := rule.Method
+	kind := r.element(path)
+	if path == "id" {
+		kind = r.kind
+	}
 	one := func(v any) any {
+		if method == transforms.Fixed {
+			switch v.(type) {
+			case string, json.Number, bool:
+				fixed, err := parse([]byte(`{"x":` + rule.Value + `}`))
+				if err != nil {
+					r.fail(err)
+					return nil
+				}
+				return fixed.(map[string]any)["x"]
+			}
+			return nil
+		}
 		switch s, text := v.(string); {
 		case method == transforms.Reference:
-			return r.whole(rows, path, v)
+			return r.whole(path, v)
 		case !text:
 			return nil
 		case method == transforms.Token:
-			kind := rows.name(path)
-			if path == "id" {
-				kind = rows.kind
-			}
-			r.tokenized[rows.name(path)]++
+			r.tokenized[r.element(path)]++
 			return r.token(kind, s)
+		case method == transforms.Hash:
+			hash, err := r.o.Hash.AppendHash(nil, kind, []byte(s))
+			if err != nil {
+				r.fail(transforms.ErrToken)
+			}
+			return string(hash)
 		case method == transforms.Mask:
 			return "***"
 		case method == transforms.Year:
 			if m := year.FindStringSubmatch(s); m != nil {
 				return m[1]
+			}
+		case method == transforms.Month:
+			if m := aDate.FindStringSubmatch(s); m != nil && isDay(m[1]) {
+				return s[:min(len(s), 7)]
+			}
+		case method == transforms.Shift:
+			if m := aDate.FindStringSubmatch(s); m != nil && isDay(m[1]) && (m[2] == "" || aTime.MatchString(m[2])) {
+				return unmoved(s)
 			}
 		}
 		return nil
@@ -676,8 +841,122 @@ func (r *oracle) leaf(rows rows, path string, method transforms.Method, v any) a
 	return one(v)
 }
 
+var (
+	aDate = regexp.MustCompile(`(?s)^(\d{4}|\d{4}-\d\d|\d{4}-\d\d-\d\d)(T.*)?$`)
+	aTime = regexp.MustCompile(`^T([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d{1,9})?(Z|[+-]((0\d|1[0-3]):[0-5]\d|14:00))$`)
+)
+
+// isDay says whether a text is a day of the calendar, or a month or year of it.
+func isDay(s string) bool {
+	_, err := time.Parse("2006-01-02"[:len(s)], s)
+	return err == nil && s[:4] != "0000"
+}
+
+// unmoved is a date that is to be shifted, once it is known by how much.
+type unmoved string
+
+// shifted is a date moved by days; a month by its 15th, a year by its 1st of July.
+func shifted(s string, days int) (string, bool) {
+	day, rest := s, ""
+	if len(s) > 10 {
+		day, rest = s[:10], s[10:]
+	}
+	t, _ := time.Parse("2006-01-02", day+"2006-07-15"[len(day):][:10-len(day)])
+	if len(day) == 4 {
+		t = t.AddDate(0, 0, -14)
+	}
+	if t = t.AddDate(0, 0, days); t.Year() < 1 || t.Year() > 9999 {
+		return "", false
+	}
+	return t.Format("2006-01-02")[:len(day)] + rest, true
+}
+
+// tidied is a pruned resource with its dates shifted and its lists aligned.
+func (r *oracle) tidied(out map[string]any, kind string, resource map[string]any) any {
+	var patient string
+	known := false
+	if kind == "Patient" {
+		patient, known = resource["id"].(string)
+	} else if ids := slices.Compact(slices.Sorted(slices.Values(r.patients(r.compartment[kind], resource)))); len(ids) == 1 {
+		patient, known = ids[0], true
+	}
+	days := 0
+	if known {
+		days, _ = r.o.Shift.Shift(patient)
+	}
+	v, _ := r.tidy(out, func(s string) (string, bool) {
+		if s, ok := shifted(s, days); ok && known {
+			return s, true
+		}
+		r.removed[kind]++
+		return "", false
+	}, false)
+	return v
+}
+
+// tidy says also whether anything is left of the value.
+func (r *oracle) tidy(v any, shift func(string) (string, bool), inner bool) (any, bool) {
+	switch v := v.(type) {
+	case unmoved:
+		return shift(string(v))
+	case []any:
+		var out []any
+		some := false
+		for _, v := range v {
+			if v == nil {
+				if !inner {
+					out = append(out, nil)
+				}
+				continue
+			}
+			if v, ok := r.tidy(v, shift, true); ok {
+				out, some = append(out, v), true
+			}
+		}
+		return out, some
+	case map[string]any:
+		arrays := map[string][]any{}
+		for name, value := range v {
+			kept, ok := r.tidy(value, shift, false)
+			if !ok {
+				delete(v, name)
+				continue
+			}
+			v[name] = kept
+			if array, ok := kept.([]any); ok {
+				arrays[name] = array
+			}
+		}
+		at := func(array []any, i int) any {
+			if i < len(array) {
+				return array[i]
+			}
+			return nil
+		}
+		for name, array := range arrays {
+			var other []any
+			switch {
+			case strings.HasPrefix(name, "__"): // is nothing's sibling
+			case strings.HasPrefix(name, "_"):
+				other = arrays[name[1:]]
+			default:
+				other = arrays["_"+name]
+			}
+			var out []any
+			for i := range max(len(array), len(other)) {
+				if at(array, i) != nil || at(other, i) != nil {
+					out = append(out, at(array, i))
+				}
+			}
+			v[name] = out
+		}
+		return v, len(v) > 0
+	}
+	return v, true
+}
+
 // whole is what method reference leaves of a Reference.
-func (r *oracle) whole(rows rows, path string, v any) any {
+func (r *oracle) whole(path string, v any) any {
 	object, _ := v.(map[string]any)
 	s, ok := object["reference"].(string)
 	if !ok {
@@ -687,7 +966,7 @@ func (r *oracle) whole(rows rows, path string, v any) any {
 	if !ok {
 		return nil
 	}
-	out := map[string]any{"reference": r.rewrite(rows, path, ref)}
+	out := map[string]any{"reference": r.rewrite(path, ref)}
 	if kind, ok := object["type"].(string); ok {
 		out["type"] = kind
 	}
@@ -708,16 +987,31 @@ func widen(allowed []string, path string) []string {
 	return allowed
 }
 
-// keep prunes a value below the kept row root.
-func (r *oracle) keep(rows rows, root, path string, v any, allowed []string, sibling bool) any {
+// context is where below a kept row a value is.
+type context struct {
+	root     string   // path of the row
+	allowed  []string // special names that leave
+	resource bool     // it is the resource itself
+	odd      bool     // below an underscore or in a list of lists, where rows and compartments mean nothing
+}
+
+// keep prunes a value of a kept place.
+func (r *oracle) keep(c context, p place, path string, v any, sibling bool) any {
+	return r.keepBy(c, func(any) place { return p }, path, v, sibling)
+}
+
+func (r *oracle) keepBy(c context, at func(any) place, path string, v any, sibling bool) any {
 	switch v := v.(type) {
 	case map[string]any:
-		return r.keepObject(rows, root, path, v, allowed)
+		return r.keepObject(c, at(v), path, v)
 	case []any:
 		var out []any
 		some := false
 		for _, v := range v {
-			kept := r.keep(rows, root, path, v, allowed, false)
+			c := c
+			_, list := v.([]any)
+			c.odd = c.odd || list
+			kept := r.keepBy(c, at, path, v, false)
 			_, object := v.(map[string]any)
 			if kept != nil || v == nil || object && sibling {
 				out = append(out, kept)
@@ -732,16 +1026,72 @@ func (r *oracle) keep(rows rows, root, path string, v any, allowed []string, sib
 	return v
 }
 
-func (r *oracle) keepObject(rows rows, root, path string, object map[string]any, allowed []string) any {
+func (r *oracle) keepObject(c context, p place, path string, object map[string]any) any {
 	out := map[string]any{}
 	for name, v := range object {
-		base := strings.TrimPrefix(name, "_")
-		at := below(path, base)
-		inside := allowed
-		if _, named := rows.leaf[at]; named {
-			inside = widen(allowed, at)
+		base, sibling := strings.CutPrefix(name, "_")
+		at, sub := below(path, base), going(p.rows, base)
+		in := c
+		in.odd, in.resource = c.odd || sibling, false
+		if c.resource {
+			switch {
+			case base == "resourceType", name == "_meta" && len(sub) == 0, name == "id" && !isText(v):
+				continue
+			case r.inside && base == "meta":
+				continue
+			case name == "contained", r.inside && name == "id":
+				kept := r.contained(v)
+				if name == "id" {
+					kept = r.localID(v)
+				}
+				if kept != nil {
+					out[name] = kept
+				}
+				continue
+			case base == "id" && len(sub) == 0:
+				sub = []line{{rule: transforms.Rule{Method: transforms.Keep}, rest: []pathStep{{name: "id"}}}}
+			}
 		}
-		if slices.Contains(special, base) && !slices.Contains(inside, base) {
+		own := slices.ContainsFunc(sub, func(l line) bool { return len(l.rest) == 1 })
+		if p.star != nil && (own || conditioned(sub)) {
+			var kept any
+			if !in.odd {
+				kept = r.member(sub, p.star, at, v, false)
+			} else if here := settle(met(sub, nil), p.star, at); !conditioned(sub) && here.own != nil &&
+				here.own.rule.Method == transforms.Keep && base != "reference" {
+				kept = r.keep(context{root: at, allowed: widen(nil, at), odd: true}, here, at, v, sibling)
+			}
+			if kept != nil {
+				out[name] = kept
+			}
+			continue
+		}
+		if slices.Contains(special, base) && !slices.Contains(c.allowed, base) && conditioned(sub) && !sibling {
+			one := func(v any) any {
+				if object, ok := v.(map[string]any); ok {
+					if here := settle(met(sub, v), nil, at); here.own != nil {
+						in := in
+						in.allowed = widen(c.allowed, at)
+						return r.keepObject(in, here, at, object)
+					}
+				}
+				return nil
+			}
+			var kept any
+			if array, ok := v.([]any); ok {
+				kept = each(array, one)
+			} else {
+				kept = one(v)
+			}
+			if kept != nil {
+				out[name] = kept
+			}
+			continue
+		}
+		if own && !conditioned(sub) {
+			in.allowed = widen(c.allowed, at)
+		}
+		if slices.Contains(special, base) && !slices.Contains(in.allowed, base) {
 			if _, narrative := object["text"].(map[string]any); base != "text" || narrative {
 				continue
 			}
@@ -755,11 +1105,11 @@ func (r *oracle) keepObject(rows rows, root, path string, object map[string]any,
 				continue
 			}
 			if name == "reference" {
-				out[name] = r.rewrite(rows, root, ref)
+				out[name] = r.rewrite(c.root, ref)
 				continue
 			}
 		}
-		if kept := r.keep(rows, root, at, v, inside, base != name); kept != nil {
+		if kept := r.keepBy(in, func(v any) place { return settle(met(sub, v), p.star, at) }, at, v, sibling); kept != nil {
 			out[name] = kept
 		}
 	}
@@ -793,11 +1143,11 @@ func (r *oracle) reference(s string) (reference, bool) {
 }
 
 // rewrite is a reference as it leaves, counted at the row that lets it.
-func (r *oracle) rewrite(rows rows, path string, ref reference) string {
+func (r *oracle) rewrite(path string, ref reference) string {
 	if ref.local != "" {
 		return ref.local
 	}
-	r.tokenized[rows.name(path)]++
+	r.tokenized[r.element(path)]++
 	return r.address(ref)
 }
 

@@ -147,10 +147,10 @@ func (f *filter) sum() {
 			r.Released[n.path] = t.released[i]
 		}
 		if t.sumRemoved[i] > 0 {
-			r.Removed[n.path] = t.sumRemoved[i]
+			r.Removed[n.path] += t.sumRemoved[i] // variants of one element share a path
 		}
 		if t.sumTokenized[i] > 0 {
-			r.Tokenized[n.path] = t.sumTokenized[i]
+			r.Tokenized[n.path] += t.sumTokenized[i]
 		}
 	}
 	if r.Dropped == nil {

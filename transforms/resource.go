@@ -9,11 +9,13 @@ type resource struct {
 	denied     bool // it has a denied label
 	inside     bool // it refers to the patient whose compartment alone leaves
 	contained  bool // in another one
+	patient    []byte
+	patients   int // that it refers to, of whom patient was the first; 2 is more than one
 }
 
 // resource filters the object at r by its type's row, down to the object that it is.
 func (f *filter) resource(r *row) error {
-	f.res = resource{row: r, id: f.res.id[:0]}
+	f.res = resource{row: r, id: f.res.id[:0], patient: f.res.patient[:0]}
 	f.locals = f.locals[:0]
 	var kind mode
 	if r.bundle || r.contains || r.parameters && len(f.opt.DenyLabels) > 0 {
@@ -31,11 +33,13 @@ func (f *filter) resource(r *row) error {
 		defer func() { f.within-- }()
 	case r.bundle:
 		err := f.nestedBundle(kind)
-		f.res = resource{row: r, id: f.res.id[:0]} // not what was last in it
+		f.res = resource{row: r, id: f.res.id[:0], patient: f.res.patient[:0]} // not what was last in it
 		return err
 	}
+	begin, marked, untidy := len(f.out), f.marked, f.untidy
+	f.marked, f.untidy = false, false
 	f.out = append(f.out, '{')
-	n, err := f.members(r.root)
+	n, err := f.body(r.root)
 	if err != nil {
 		return err
 	}
@@ -46,7 +50,35 @@ func (f *filter) resource(r *row) error {
 		f.out = append(append(f.out, `"meta":`...), tagAlone...)
 	}
 	f.out = append(f.out, '}')
+	if f.marked {
+		all, err := f.shift(r, begin)
+		if err != nil {
+			return err
+		}
+		f.untidy = f.untidy || !all
+	}
+	if f.untidy {
+		f.tidy(begin)
+	}
+	f.marked, f.untidy = marked, untidy
 	return f.held()
+}
+
+// body filters the members of the object at r, which is the resource, and returns how many leave.
+func (f *filter) body(root *node) (int, error) {
+	if root.star == nil {
+		return f.members(root)
+	}
+	f.out = f.out[:len(f.out)-1]
+	leaves, err := f.keptObject(inside{row: root, look: true}, root)
+	if err != nil {
+		return 0, err
+	}
+	f.out = f.out[:len(f.out)-1] // its closing brace
+	if !leaves {
+		return 0, nil
+	}
+	return 1, nil
 }
 
 // verdict says why the resource just filtered must not leave, if so.
@@ -178,6 +210,9 @@ func (f *filter) value(n *node, c byte) (bool, error) {
 			}
 		}
 	}
+	if n.variants != nil {
+		return f.conditioned(n, c)
+	}
 	return f.byMethod(n, c)
 }
 
@@ -192,6 +227,9 @@ func (f *filter) byMethod(n *node, c byte) (bool, error) {
 		}
 		return f.referenceObject(n, c)
 	case Remove:
+		if n.star != nil {
+			return f.starred(n, c)
+		}
 		if c == '[' && n.kids != nil {
 			return f.elements(n, (*filter).object)
 		}
@@ -248,8 +286,13 @@ func (f *filter) object(n *node, c byte) (bool, error) {
 	return written > 0, err
 }
 
-// reduced filters a string by the methods that leave less of it; any other value does not leave.
+// reduced filters a string by the methods that leave less of it; any other value does not leave,
+// but that a fixed one takes its place.
 func (f *filter) reduced(n *node, c byte) (bool, error) {
+	if n.method == Fixed && c != '{' && c != '[' && c != 'n' {
+		f.out = append(f.out, n.fixed...)
+		return true, f.skip(false)
+	}
 	if c != '"' {
 		return f.object(n, c) // which only looks at it
 	}
@@ -261,14 +304,39 @@ func (f *filter) reduced(n *node, c byte) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if n.method == Token {
+	switch n.method {
+	case Token:
 		return true, f.token(n, text)
+	case Hash:
+		return true, f.hashed(n, text)
+	case Shift:
+		return f.movable(text)
+	case Month:
+		if _, _, ok := parseDate(text); !ok {
+			return false, nil
+		}
+		text = text[:min(len(text), len("2006-01"))]
+	default:
+		if !isYear(text) {
+			return false, nil
+		}
+		text = text[:4]
 	}
-	if !isYear(text) {
-		return false, nil
-	}
-	f.out = append(append(append(f.out, '"'), text[:4]...), '"')
+	f.out = append(append(append(f.out, '"'), text...), '"')
 	return true, nil
+}
+
+// hashed appends a value's hash as a string.
+func (f *filter) hashed(n *node, value []byte) error {
+	if f.opt.Hash == nil {
+		return f.failBy(ErrToken, errNoHasher)
+	}
+	out, err := f.opt.Hash.AppendHash(append(f.out, '"'), n.kind, value)
+	if err != nil {
+		return f.failBy(ErrToken, err)
+	}
+	f.out = append(out, '"')
+	return nil
 }
 
 // isYear reports whether a text is a year, or begins with one like a date.
