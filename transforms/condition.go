@@ -108,11 +108,13 @@ func (f *filter) choose(n *node) (*node, error) {
 			return nil, f.fail(ErrSyntax)
 		}
 	}
-	if f.r-f.pin > f.opt.Lookahead {
+	if f.pinned() > f.opt.Lookahead {
 		return nil, f.fail(ErrLookahead)
 	}
 	f.depth--
-	f.r, f.pin = f.pin, -1
+	if err := f.back(); err != nil {
+		return nil, err
+	}
 	// A member that is there twice is refused when the object is filtered.
 	return n.variants[min(index, len(n.variants)-1)], nil
 }
