@@ -29,13 +29,12 @@ type filterPeer struct {
 	src cases.Reader
 }
 
-func (f *filterPeer) run(in []byte, dst io.Writer) error {
-	f.src.Reset(in)
+func (f *filterPeer) run(_ []byte, dst io.Writer) error {
 	var sink transforms.Sink = cases.Discard{}
 	if dst != io.Discard {
 		sink = written{dst}
 	}
-	_, err := f.c.Plan.Filter(sink, &f.src, f.o)
+	_, err := f.c.Filter(sink, &f.src, f.o)
 	return err
 }
 
@@ -80,10 +79,10 @@ func entrants(c *cases.Case, names []string) ([]*entrant, error) {
 		var p peer
 		switch name {
 		case "json.Valid":
-			e.run = func() error { return valid(json.Valid(c.Data)) }
+			e.run = validator(c, json.Valid)
 			continue
 		case "gjson.Valid":
-			e.run = func() error { return valid(gjson.ValidBytes(c.Data)) }
+			e.run = validator(c, gjson.ValidBytes)
 			continue
 		case "filter":
 			e.run = func() error {
@@ -114,15 +113,26 @@ func entrants(c *cases.Case, names []string) ([]*entrant, error) {
 	return out, nil
 }
 
-func valid(ok bool) error {
-	if !ok {
-		return errNotValid
+// validator runs a function that validates: of NDJSON, each line.
+func validator(c *cases.Case, valid func([]byte) bool) func() error {
+	return func() error {
+		if !c.Lines {
+			if !valid(c.Data) {
+				return errNotValid
+			}
+			return nil
+		}
+		for line := range bytes.Lines(c.Data) {
+			if !valid(line) {
+				return errNotValid
+			}
+		}
+		return nil
 	}
-	return nil
 }
 
 // agrees says what keeps a peer from giving the filter's answer, or "".
-func agrees(p peer, w *work, c *cases.Case, want any) string {
+func agrees(p peer, w *work, c *cases.Case, want []any) string {
 	var err error
 	if w.tokens, err = c.Tokens(); err != nil {
 		return err.Error()
@@ -141,11 +151,17 @@ func agrees(p peer, w *work, c *cases.Case, want any) string {
 	return ""
 }
 
-// decode reads JSON, with numbers as they are written.
-func decode(doc []byte) (any, error) {
+// decode reads JSON or NDJSON, with numbers as they are written.
+func decode(doc []byte) (all []any, err error) {
 	dec := json.NewDecoder(bytes.NewReader(doc))
 	dec.UseNumber()
-	var v any
-	err := dec.Decode(&v)
-	return v, err
+	for {
+		var v any
+		if err := dec.Decode(&v); err == io.EOF {
+			return all, nil
+		} else if err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+	}
 }

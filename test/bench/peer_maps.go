@@ -15,6 +15,9 @@ type mapPeer struct{ *work }
 var errBundle = errors.New("not a Bundle")
 
 func (m mapPeer) run(in []byte, dst io.Writer) error {
+	if m.lines {
+		return m.each(in, dst)
+	}
 	dec := json.NewDecoder(bytes.NewReader(in))
 	dec.UseNumber()
 	var root map[string]any
@@ -52,8 +55,34 @@ func (m mapPeer) run(in []byte, dst io.Writer) error {
 	return err
 }
 
-func (m mapPeer) entry(entry map[string]any) (bool, error) {
-	resource, _ := entry["resource"].(map[string]any)
+// each filters NDJSON.
+func (m mapPeer) each(in []byte, dst io.Writer) error {
+	var out []byte
+	for line := range bytes.Lines(in) {
+		dec := json.NewDecoder(bytes.NewReader(line))
+		dec.UseNumber()
+		var resource map[string]any
+		if err := dec.Decode(&resource); err != nil {
+			return err
+		}
+		leaves, err := m.resource(resource)
+		if err != nil {
+			return err
+		}
+		if !leaves {
+			continue
+		}
+		b, err := json.Marshal(resource)
+		if err != nil {
+			return err
+		}
+		out = append(append(out, b...), '\n')
+	}
+	_, err := dst.Write(out)
+	return err
+}
+
+func (m mapPeer) resource(resource map[string]any) (bool, error) {
 	kind, _ := resource["resourceType"].(string)
 	row := m.rows[kind]
 	if row == nil {
@@ -72,6 +101,14 @@ func (m mapPeer) entry(entry map[string]any) (bool, error) {
 	meta["tag"] = append(tags, map[string]any{
 		"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED",
 	})
+	return true, nil
+}
+
+func (m mapPeer) entry(entry map[string]any) (bool, error) {
+	resource, _ := entry["resource"].(map[string]any)
+	if leaves, err := m.resource(resource); !leaves || err != nil {
+		return false, err
+	}
 	for name, v := range entry {
 		switch name {
 		case "resource":

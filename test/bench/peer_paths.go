@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"slices"
@@ -26,6 +27,9 @@ type edit struct{ path, raw string }
 var errInvalid = errors.New("invalid JSON")
 
 func (p *pathPeer) run(in []byte, dst io.Writer) error {
+	if p.lines {
+		return p.each(in, dst)
+	}
 	if !gjson.ValidBytes(in) {
 		return errInvalid
 	}
@@ -62,6 +66,28 @@ func (p *pathPeer) run(in []byte, dst io.Writer) error {
 		out = append(out, ']')
 	}
 	_, err = dst.Write(append(out, '}'))
+	return err
+}
+
+// each filters NDJSON.
+func (p *pathPeer) each(in []byte, dst io.Writer) error {
+	var out []byte
+	for line := range bytes.Lines(in) {
+		if !gjson.ValidBytes(line) {
+			return errInvalid
+		}
+		resource := gjson.ParseBytes(bytes.TrimSpace(line))
+		row := p.rows[resource.Get("resourceType").Str]
+		if row == nil {
+			continue
+		}
+		b, err := p.resource(row, resource)
+		if err != nil {
+			return err
+		}
+		out = append(append(out, b...), '\n')
+	}
+	_, err := dst.Write(out)
 	return err
 }
 

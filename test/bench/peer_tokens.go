@@ -31,6 +31,9 @@ func (t *tokenPeer) run(in []byte, dst io.Writer) error {
 	t.src.Reset(in)
 	t.dec.Reset(&t.src)
 	t.out = t.out[:0]
+	if t.lines {
+		return t.each(dst)
+	}
 	if err := t.bundle(dst); err != nil {
 		return err
 	}
@@ -39,6 +42,38 @@ func (t *tokenPeer) run(in []byte, dst io.Writer) error {
 	}
 	_, err := dst.Write(t.out)
 	return err
+}
+
+// each filters NDJSON.
+func (t *tokenPeer) each(dst io.Writer) error {
+	for {
+		switch t.dec.PeekKind() {
+		case '{':
+		case 0:
+			if _, err := t.dec.ReadToken(); err != io.EOF {
+				return err
+			}
+			_, err := dst.Write(t.out)
+			return err
+		default:
+			return errInvalid
+		}
+		at := len(t.out)
+		leaves, err := t.resource()
+		if err != nil {
+			return err
+		}
+		if !leaves {
+			t.out = t.out[:at]
+			continue
+		}
+		if t.out = append(t.out, '\n'); len(t.out) > 32<<10 {
+			if _, err := dst.Write(t.out); err != nil {
+				return err
+			}
+			t.out = t.out[:0]
+		}
+	}
 }
 
 // name reads a member's name and writes it. What it returns is in the output, since the Decoder's

@@ -54,12 +54,13 @@ func leftOutOf(name string) leftOut {
 type work struct {
 	rows     map[string]*rule
 	tokens   transforms.Tokenizer
+	lines    bool   // the document is NDJSON
 	absolute string // the EHR's base, with a slash
 	gateway  string // the gateway's
 }
 
 func newWork(c *cases.Case) *work {
-	w := &work{rows: map[string]*rule{}, absolute: cases.EHR + "/", gateway: cases.Base + "/"}
+	w := &work{rows: map[string]*rule{}, lines: c.Lines, absolute: cases.EHR + "/", gateway: cases.Base + "/"}
 	for kind, row := range c.Dataset.Resources {
 		root := &rule{kids: map[string]*rule{}}
 		for path, r := range row {

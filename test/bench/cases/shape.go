@@ -71,6 +71,21 @@ func repeat(doc []byte, size int) ([]byte, error) {
 	}
 }
 
+// lines makes NDJSON of a Bundle's resources.
+func lines(doc []byte) ([]byte, error) {
+	var bundle struct {
+		Entry []struct{ Resource json.RawMessage }
+	}
+	if err := json.Unmarshal(doc, &bundle); err != nil {
+		return nil, err
+	}
+	var out []byte
+	for _, e := range bundle.Entry {
+		out = append(append(out, e.Resource...), '\n')
+	}
+	return out, nil
+}
+
 // renumber turns the first digits of the UUIDs in doc.
 func renumber(doc []byte, by int) {
 	const digits = "0123456789abcdef"
