@@ -54,6 +54,8 @@ type Dataset struct {
 	// choice element by its JSON name: "participant.actor", "valueQuantity") to rule. A name may
 	// have conditions ("telecom[system=phone,use=work].value"), which a row with fewer gives way
 	// to; the last may be "*", which keeps everything below that no other row names.
+	// A row contained: keep lets contained resources leave by the rows of their own types; rows of
+	// Parameters can only add values ("parameter.valueString"), which are those of parts too.
 	Resources map[string]map[string]Rule
 
 	// Search names, by resource type, the search parameters that are allowed although what they

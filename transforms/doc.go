@@ -2,8 +2,14 @@
 //
 // A [Dataset] names, for each resource type, the elements that leave and how: as they are, in a
 // token, as a reference whose id is in a token, masked, or as a year. [Compile] makes a [Plan] of
-// it, and [Plan.Filter] streams FHIR JSON (a resource, or a Bundle) through the plan in one pass
-// and constant memory.
+// it, and [Plan.Filter] streams FHIR JSON (a resource, or a Bundle of any type) through the plan in
+// one pass and constant memory; [Plan.FilterNDJSON] does so for newline-delimited JSON.
+//
+// Bundle, OperationOutcome and Parameters have built-in rows. What they hold leaves by the rows of
+// its types, also in Bundles within Bundles; what may not leave is dropped, and in a batch-response or
+// transaction-response, where places mean something, a refusal takes its place, which is always the
+// same. Contained resources leave only where a row says contained: keep, each by the row of its own
+// type, and references to those that do not leave go with them.
 //
 // It guarantees that
 //   - an element that no row names does not leave, whatever type of value it holds; a resource
