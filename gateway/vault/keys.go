@@ -20,6 +20,8 @@ const (
 	domainLong  = "halfdoor/vault/v1/long"  // names a long id
 	domainMap   = "halfdoor/vault/v1/map"   // seals a long id into the mapping file
 	domainLink  = "halfdoor/vault/v1/link"  // seals a link
+	domainHash  = "halfdoor/vault/v1/hash"  // hashes a value
+	domainShift = "halfdoor/vault/v1/shift" // says how far a patient's dates move
 )
 
 // maxClients bounds the remembered clients; a client's keys take about 2 KB an epoch in use.
@@ -30,6 +32,7 @@ type epochKeys struct {
 	epoch byte
 	token *daead.AESSIV
 	named []byte // HMAC key
+	hash  []byte // HMAC key
 	maps  *daead.AESSIV
 	link  *aead.XChaCha20Poly1305
 }
@@ -40,6 +43,7 @@ func (epochKeys) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[redact
 type clientKeys struct {
 	set            *keyset
 	tenant, client string
+	shift          func() ([]byte, error) // the HMAC key for Shift, of the tenant
 	epochs         []struct {
 		once sync.Once
 		keys *epochKeys
@@ -49,6 +53,7 @@ type clientKeys struct {
 
 func newClientKeys(set *keyset, tenant, client string) *clientKeys {
 	c := &clientKeys{set: set, tenant: tenant, client: client}
+	c.shift = sync.OnceValues(func() ([]byte, error) { return shiftKey(set, tenant) })
 	c.epochs = make([]struct {
 		once sync.Once
 		keys *epochKeys
@@ -82,10 +87,11 @@ func (c *clientKeys) derive(m masterKey) (*epochKeys, error) {
 	named := key(domainLong, sha256.Size)
 	maps := key(domainMap, daead.AESSIVKeySize)
 	link := key(domainLink, 32)
+	hash := key(domainHash, sha256.Size)
 	if err != nil {
 		return nil, fmt.Errorf("vault: derive keys: %w", err)
 	}
-	k := &epochKeys{epoch: m.epoch, named: named}
+	k := &epochKeys{epoch: m.epoch, named: named, hash: hash}
 	if k.token, err = daead.NewAESSIV(token); err != nil {
 		return nil, err
 	}

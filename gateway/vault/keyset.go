@@ -31,8 +31,9 @@ const (
 )
 
 type masterKey struct {
-	epoch  byte
-	secret secret
+	epoch   byte
+	secret  secret
+	created time.Time
 }
 
 // keyset is a parsed keyset file; immutable.
@@ -120,6 +121,8 @@ func parseKeyset(doc []byte, now func() time.Time) (*keyset, error) {
 			problem("keys[%d]: created must be a time like 2026-01-31T00:00:00Z", i)
 		} else if t.After(now().Add(createdSkew)) {
 			problem("keys[%d]: created lies in the future", i)
+		} else {
+			m.created = t
 		}
 		switch k.Status {
 		case "primary":

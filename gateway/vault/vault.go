@@ -17,8 +17,12 @@
 // The value of any other element (kind has a dot: "Patient.identifier.value") may be any bytes, and its token may be
 // longer than 64 characters; it is never kept in a file.
 //
+// What need not be turned back is hashed (AppendHash), and the dates of a patient are moved by days that a key says
+// (Shift); see disguise.go.
+//
 // Keys are derived with HKDF-SHA-256 (RFC 5869) for each tenant, client, epoch and purpose from the master key of an
-// epoch; see keyset.go. The primary epoch seals, the others only open.
+// epoch; see keyset.go. The primary epoch seals, the others only open; the days by which dates move are the tenant's, and
+// of the oldest epoch.
 //
 // Refused: a resource id that is no FHIR id; a long id without a file, or once writing the file has failed; every
 // token text but the one that AppendToken gives, always with ErrNotToken, whatever was wrong with it.
