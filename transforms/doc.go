@@ -1,9 +1,10 @@
 // Package transforms lets the minimum dataset of a FHIR answer leave, and nothing else.
 //
 // A [Dataset] names, for each resource type, the elements that leave and how: as they are, in a
-// token, as a reference whose id is in a token, masked, or as a year. [Compile] makes a [Plan] of
-// it, and [Plan.Filter] streams FHIR JSON (a resource, or a Bundle of any type) through the plan in
-// one pass and constant memory; [Plan.FilterNDJSON] does so for newline-delimited JSON.
+// token, as a reference whose id is in a token, masked, hashed, fixed, or as a date that is moved or
+// less precise; all of them, or those that meet a condition. [Compile] makes a [Plan] of it, and
+// [Plan.Filter] streams FHIR JSON (a resource, or a Bundle of any type) through the plan in one pass
+// and constant memory; [Plan.FilterNDJSON] does so for newline-delimited JSON.
 //
 // Bundle, OperationOutcome and Parameters have built-in rows. What they hold leaves by the rows of
 // its types, also in Bundles within Bundles; what may not leave is dropped, and in a batch-response or
@@ -21,6 +22,10 @@
 //     row's to know (a url, a note);
 //   - what was reduced says so: every resource released through a row carries the tag SUBSETTED,
 //     whether or not this one lost something, since else the tag would tell what was there;
+//   - dates that are to be moved leave moved, by the days of the one patient whom the resource is
+//     of, a contained one by those of the resource that holds it; or not at all;
+//   - a list of values and the list of their extensions leave with the same length, place by place,
+//     without a null that stands for nothing, and no array or object leaves empty;
 //   - whose data a window of output discloses is known to the [Sink] before it writes the window.
 //
 // It refuses input that is not exactly one JSON object by RFC 8259 in UTF-8, that names a member
