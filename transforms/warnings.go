@@ -80,8 +80,6 @@ func meaning(path, last string) string {
 		return "is a document, in which anything can stand"
 	case last == "extension", last == "modifierExtension":
 		return "keeps every extension that the EHR knows; a condition on url names one"
-	case last == "contained":
-		return "keeps whole resources that no row looks into"
 	}
 	return ""
 }

@@ -159,8 +159,12 @@ func (f *filtering) seal(keyset []byte, tenant, client, ehr string) error {
 		return err
 	}
 	f.undo = append(f.undo, v.Close)
-	f.options.Tokens, err = v.Sealer(tenant, client, ehr)
-	return err
+	s, err := v.Sealer(tenant, client, ehr)
+	if err != nil {
+		return err
+	}
+	f.options.Tokens, f.options.Shift, f.options.Hash = s, s, s
+	return nil
 }
 
 // filterWhole writes nothing unless the whole input was good.
