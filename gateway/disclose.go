@@ -46,6 +46,7 @@ func (c *call) filter(q *query) transforms.Options {
 		Root: "Bundle", Window: c.gen.window,
 	}
 	if a.req.Interaction == fhir.SearchType {
+		o.BundleType = "searchset"
 		o.Total = o.Patient == "" && len(o.DenyLabels) == 0
 	} else {
 		o.Root, o.RootID = a.req.Type, q.id

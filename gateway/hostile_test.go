@@ -79,6 +79,18 @@ func TestEntityTag(t *testing.T) {
 	}
 }
 
+// TestNotASearchset has an EHR that answers a search with a Bundle of another type.
+func TestNotASearchset(t *testing.T) {
+	w := newWorld(t, withEHR(says(`{"resourceType":"Bundle","type":"transaction-response","entry":[{"resource":{"resourceType":"Location","id":"1","status":"active"},"response":{"status":"200"}}]}`)))
+	r := w.get(w.token("demo-scheduling", demo.TokenOptions{}), "/Location")
+	if r.status != 502 || r.code() != "ehr-invalid" {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+	if rec := w.record(r); rec.Code != "ehr-invalid" || len(rec.Subjects) != 0 {
+		t.Errorf("record %+v", rec)
+	}
+}
+
 // TestMetricLabels has an EHR that invents resource types: none becomes a label.
 func TestMetricLabels(t *testing.T) {
 	w := newWorld(t, withEHR(says(`{"resourceType":"Bundle","type":"searchset","entry":[{"resource":{"resourceType":"Oddwick","id":"1"}},{"resource":{"resourceType":"Observation","id":"1"}}]}`)))
