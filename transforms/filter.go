@@ -126,7 +126,7 @@ func (f *filter) forget() {
 	if cap(f.out) > 4*outBytes {
 		f.out = nil
 	}
-	if cap(f.keys) > 4<<10 {
+	if cap(f.keys) > 8<<10 {
 		f.keys = nil
 	}
 	if cap(f.scratch) > 4<<10 {

@@ -115,13 +115,15 @@ func entrants(c *cases.Case, names []string) ([]*entrant, error) {
 
 // validator runs a function that validates: of NDJSON, each line.
 func validator(c *cases.Case, valid func([]byte) bool) func() error {
-	return func() error {
-		if !c.Lines {
+	if !c.Lines {
+		return func() error {
 			if !valid(c.Data) {
 				return errNotValid
 			}
 			return nil
 		}
+	}
+	return func() error {
 		for line := range bytes.Lines(c.Data) {
 			if !valid(line) {
 				return errNotValid
