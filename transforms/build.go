@@ -197,6 +197,11 @@ func hint(above *line, l line) string {
 // kid makes the kid of a name: one node, or one for each way in which its conditions can be met.
 func (b *builder) kid(n *node, name string, lines []line, looks []look) *node {
 	k := &node{name: name, path: n.path + "." + name}
+	star := n.star
+	if leftOut(name) != 0 {
+		star = nil // a star leaves it out: what rows say of it is all that leaves
+		defer func() { k.own = n.star != nil && len(lines) > 0 }()
+	}
 	values := map[string][]string{}
 	for _, l := range lines {
 		for _, c := range l.rest[0].conditions {
@@ -206,10 +211,10 @@ func (b *builder) kid(n *node, name string, lines []line, looks []look) *node {
 		}
 	}
 	if len(values) == 0 {
-		b.fill(k, below(lines, nil), looks, n.star)
+		b.fill(k, below(lines, nil), looks, star)
 		return k
 	}
-	k.star, k.own, k.hidden = n.star, n.star != nil, true
+	k.star, k.own, k.hidden = star, star != nil, true
 	total := 1
 	for _, member := range slices.Sorted(maps.Keys(values)) {
 		q := question{member: member, weight: total, answers: map[string]int{}}
@@ -231,7 +236,7 @@ func (b *builder) kid(n *node, name string, lines []line, looks []look) *node {
 				}
 			}
 			return false
-		}), looks, n.star)
+		}), looks, star)
 		v.own = false // its kid is, which leads here
 		k.variants = append(k.variants, v)
 		k.part = v.part

@@ -292,6 +292,7 @@ func TestMethodDecided(t *testing.T) {
 			"telecom[system=phone]": "keep", "birthDate": "shift", "deceasedDateTime": "month", "gender": {"fixed": "x"}, "id": "hash",
 			"name": "keep", "name.extension[url=x]": "keep", "address": "keep", "address[use=old]": "remove"},
 		"Encounter": {"*": "keep", "identifier.value": "mask", "period": "remove", "subject": "reference", "type[a=b]": "remove"},
+		"Account": {"*": "keep", "extension.url": "keep", "text.status": "keep"},
 		"Claim": {"item.*": "keep", "item.note": "remove", "total.*": "keep"}}}`).plan
 	for _, c := range []struct {
 		kind, path string
@@ -329,6 +330,10 @@ func TestMethodDecided(t *testing.T) {
 		{"Encounter", "contained", transforms.Remove},
 		{"Encounter", "type", transforms.Remove},
 		{"Encounter", "type.text", transforms.Remove},
+		{"Account", "extension", transforms.Remove},
+		{"Account", "extension.url", transforms.Keep},
+		{"Account", "extension.valueString", transforms.Remove},
+		{"Account", "text.status", transforms.Keep},
 		{"Claim", "item", transforms.Remove},
 		{"Claim", "item.note", transforms.Remove},
 		{"Claim", "item.sequence", transforms.Keep},

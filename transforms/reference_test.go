@@ -1053,11 +1053,16 @@ func (r *oracle) keepObject(c context, p place, path string, object map[string]a
 			}
 		}
 		own := slices.ContainsFunc(sub, func(l line) bool { return len(l.rest) == 1 })
-		if p.star != nil && (own || conditioned(sub)) {
+		leftOut := slices.Contains(special, base)
+		if p.star != nil && (own || conditioned(sub) || leftOut && len(sub) > 0) {
+			star := p.star
+			if leftOut { // a * does not reach what it leaves out: the rows alone count
+				star = nil
+			}
 			var kept any
 			if !in.odd {
-				kept = r.member(sub, p.star, at, v, false)
-			} else if here := settle(met(sub, nil), p.star, at); !conditioned(sub) && here.own != nil &&
+				kept = r.member(sub, star, at, v, false)
+			} else if here := settle(met(sub, nil), star, at); !conditioned(sub) && here.own != nil &&
 				here.own.rule.Method == transforms.Keep && base != "reference" {
 				kept = r.keep(context{root: at, allowed: widen(nil, at), odd: true}, here, at, v, sibling)
 			}
