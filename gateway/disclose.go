@@ -41,7 +41,7 @@ func (a *admission) plan() *transforms.Plan { return a.gen.singles[a.dec.Dataset
 func (c *call) filter(q *query) transforms.Options {
 	a := q.admission
 	o := transforms.Options{
-		Tokens: a.seal, EHR: a.route.ehr.Bases(), Base: a.route.base, Link: a.link(c.begun),
+		Tokens: a.seal, Shift: a.seal, Hash: a.seal, EHR: a.route.ehr.Bases(), Base: a.route.base, Link: a.link(c.begun),
 		Patient: a.patient(), DenyLabels: a.dec.DenyLabels,
 		Root: "Bundle", Window: c.gen.window,
 	}

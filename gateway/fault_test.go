@@ -192,6 +192,7 @@ func (w *world) writeBundle(files map[string]string) {
 		return err
 	}))
 	for name, text := range files {
+		check(w.t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700))
 		check(w.t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
 }

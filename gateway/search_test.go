@@ -60,3 +60,48 @@ func TestMisspeltSearch(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestEveryMethod lets a patient leave by the methods that the default datasets do not use,
+// and finds that search cannot ask for what they hide.
+func TestEveryMethod(t *testing.T) {
+	w := newWorld(t, withConfig(func(y string) string { return y + "policy:\n  bundle: bundle\n" }), withBundle(map[string]string{
+		"halfdoor/decision.rego": strings.ReplaceAll(allowAll, `"access"`, `"methods"`),
+		"halfdoor/datasets/methods/data.yaml": `title: Every method
+version: 1
+resources:
+  Patient:
+    id: token
+    birthDate: shift
+    gender: {fixed: unknown}
+    meta.lastUpdated: month
+    identifier[system=https://sandbox.halfdoor.example/mrn].value: hash
+    identifier.system: keep
+search: {Patient: [identifier]}
+`}))
+	token := w.token("demo-access", demo.TokenOptions{})
+	real, _ := w.sandbox.Resource("Patient", w.sandbox.IDs("Patient")[3])
+	r := w.get(token, "/Patient?"+identifier(w.sandbox, 3))
+	patient := r.json().Get("entry.0.resource")
+	if r.status != 200 || !patient.Exists() {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	born, shifted := gjson.GetBytes(real, "birthDate").String(), patient.Get("birthDate").String()
+	if len(shifted) != len(born) || shifted == born {
+		t.Errorf("birthDate %s left as %s", born, shifted)
+	}
+	if again := w.get(token, "/Patient/"+patient.Get("id").String()); again.json().Get("birthDate").String() != shifted {
+		t.Error("another read shifts by another number of days")
+	}
+	if v := patient.Get("gender").String(); v != "unknown" {
+		t.Errorf("gender %q", v)
+	}
+	hashed := patient.Get("identifier.#.value").Array()
+	if len(hashed) != 1 || hashed[0].String() == gjson.GetBytes(real, "identifier.0.value").String() {
+		t.Errorf("identifiers %s", patient.Get("identifier").Raw)
+	}
+	for _, query := range []string{"birthdate=" + shifted, "gender=unknown", "_lastUpdated=ge2020-01-01", "_sort=birthdate"} {
+		if r := w.get(token, "/Patient?"+query); r.status != 403 || r.code() != "search-hidden" {
+			t.Errorf("%s: %d %s", query, r.status, r.code())
+		}
+	}
+}

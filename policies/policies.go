@@ -34,13 +34,13 @@ type Options struct {
 	Bundle fs.FS
 	// Compartment tells which elements of a resource name its patients; plans report and narrow by it. Required.
 	Compartment transforms.Compartment
-	// Budget is the longest that one decision may take before it counts as failed. Default 250 ms. The decisions of
-	// the default bundle take well below one; the rest is for a container that is not given the processor for a while.
+	// Budget is the longest that one decision may take before it counts as failed. Default 1 s. The decisions of the
+	// default bundle take less than a millisecond; the rest is for a container that is not given the processor for a while.
 	Budget time.Duration
 }
 
 // DefaultBudget is what a decision may take if Options.Budget is not set.
-const DefaultBudget = 250 * time.Millisecond
+const DefaultBudget = time.Second
 
 // Engine is one revision of the policy, with its datasets compiled. It is immutable and safe for concurrent use.
 type Engine struct {
