@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"reflect"
 	"regexp"
 	"runtime"
@@ -359,12 +360,15 @@ func TestAllocations(t *testing.T) {
 		src := bytes.NewReader(nil)
 		o := options()
 		o.Tokens, o.Report = verbatim{}, new(transforms.Report)
-		got := testing.AllocsPerRun(5, func() {
-			src.Reset(doc)
-			if _, err := f.plan.Filter(drain{}, src, o); err != nil {
-				t.Fatal(err)
-			}
-		})
+		got := math.Inf(1)
+		for range 20 { // the pool may be emptied between two streams: under the race detector it is, now and then
+			got = min(got, testing.AllocsPerRun(1, func() {
+				src.Reset(doc)
+				if _, err := f.plan.Filter(drain{}, src, o); err != nil {
+					t.Fatal(err)
+				}
+			}))
+		}
 		if got > 2 {
 			t.Errorf("%d bytes: %v allocations", size, got)
 		}
