@@ -204,6 +204,9 @@ func refusedRequest(e *fhir.Error) *Refusal {
 		return r
 	case fhir.UnsupportedInteraction:
 		r := refusal("not-supported").naming("the interaction " + string(e.Interaction))
+		if e.Interaction == fhir.SearchType {
+			r = refusal("not-supported").naming("searches by POST; search by GET")
+		}
 		if len(e.Allow) > 0 {
 			r.status, r.allow = http.StatusMethodNotAllowed, strings.Join(e.Allow, ", ")
 		}

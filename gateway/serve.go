@@ -39,23 +39,19 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 		return g.describe(c, r, route, open) // metadata and smart-configuration: the gateway's own, no token
 	}
 
-	// Who is calling, and under which ticket and purpose? No body has been read.
+	// Who is calling? No body has been read.
 	caller, err := c.gen.auth.Authenticate(r.Context(), r.Header["Authorization"])
 	if err != nil {
 		return err
 	}
 	c.by(caller)
-	desk, err := c.gen.desk(caller, r.Header)
-	if err != nil {
-		return err
-	}
-	c.about(desk)
 	seal, err := c.gen.vault.Sealer(route.tenant, TokenClient(caller.Issuer, caller.ClientID), route.name)
 	if err != nil {
 		return err
 	}
 
-	// One interaction, wholly understood. A page is the search that it continues.
+	// One interaction, wholly understood, under a ticket and purpose. A page is the search that
+	// it continues.
 	req, err := fhir.Parse(message(r, below), c.gen.limits)
 	c.asks(req, err)
 	if err != nil {
@@ -71,6 +67,11 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 	if page != nil {
 		c.asks(req, nil)
 	}
+	desk, err := c.gen.desk(caller, r.Header)
+	if err != nil {
+		return err
+	}
+	c.about(desk)
 
 	// The floor is code, the policy only narrows it.
 	floor, err := smart.Permit(&caller.Grant, req)
