@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/halfdoor/halfdoor/certs"
+	"github.com/halfdoor/halfdoor/configs"
 	"github.com/halfdoor/halfdoor/gateway/accesslog"
 	"github.com/halfdoor/halfdoor/gateway/vault"
 )
@@ -112,7 +113,7 @@ func Initialise(dir string, s Start, now func() time.Time) (*Initialised, error)
 		LogDir: filepath.Join(dir, "log"), Admin: filepath.Join(dir, "keys", "admin-token"),
 	}
 	if _, err := os.Lstat(made.Config); !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s is there already", made.Config)
+		return nil, fmt.Errorf("%s is there already: name another folder, or remove that one", made.Config)
 	}
 	for _, sub := range []string{"certs", "keys", "vault", "log"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
@@ -153,6 +154,10 @@ func Initialise(dir string, s Start, now func() time.Time) (*Initialised, error)
 		if err := create(filepath.Join(dir, f.name), f.content); err != nil {
 			return nil, err
 		}
+	}
+	// What a start would refuse is refused now, and can be made again.
+	if _, err := configs.Load(made.Config); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(filepath.Join(dir, "keys")), os.Remove(made.Config))
 	}
 	return made, nil
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -45,12 +47,18 @@ copy of the file "checkpoint" elsewhere from time to time, and give it as
 			if dir == "" || key == "" {
 				return hint(usage{errors.New("--log DIR and --key KEY are needed")}, "\"halfdoor check\" prints the verifier key of a configuration")
 			}
-			if text, err := os.ReadFile(key); err == nil {
+			text, err := os.ReadFile(key)
+			switch {
+			case err == nil:
 				key = strings.TrimSpace(string(text))
+			case !strings.Contains(key, "+"): // a key has its name, a plus, its hash, a plus …
+				return err
+			}
+			if strings.HasPrefix(key, "PRIVATE+KEY+") {
+				return usage{errors.New("--key is the log's private key: verify with the public one, keys/log-verifier-key of \"halfdoor init\"")}
 			}
 			o := accesslog.VerifyOptions{Dir: dir, Key: key}
 			if checkpoint != "" {
-				var err error
 				if o.Checkpoint, err = os.ReadFile(checkpoint); err != nil {
 					return err
 				}
@@ -60,6 +68,9 @@ copy of the file "checkpoint" elsewhere from time to time, and give it as
 				defer fmt.Fprintln(c.ErrOrStderr())
 			}
 			v, err := accesslog.Verify(c.Context(), o)
+			if errors.Is(err, accesslog.ErrKey) {
+				return hint(err, "--key may be the key of another log: \"halfdoor check\" prints that of a configuration")
+			}
 			if err != nil {
 				return err
 			}
@@ -115,6 +126,9 @@ real id at the EHR: the configuration has the key of the hash.`,
 			if dir == "" {
 				return hint(usage{errors.New("--log DIR is needed")}, "it is access_log.dir of the configuration")
 			}
+			if format != "jsonl" && format != "table" {
+				return usage{fmt.Errorf("--format %q: use jsonl or table", format)}
+			}
 			var err error
 			if q.Since, err = moment(since); err == nil {
 				q.Until, err = moment(until)
@@ -122,19 +136,19 @@ real id at the EHR: the configuration has the key of the hash.`,
 			if err != nil {
 				return usage{err}
 			}
+			if err := asked(c, dir, &q, config); err != nil {
+				return err
+			}
 			queries := []accesslog.Query{q}
 			if config != "" && q.Patient != "" {
 				if queries, err = byRealID(config, ehr, q); err != nil {
 					return err
 				}
 			}
-			switch format {
-			case "jsonl":
-				return printLines(c, dir, queries)
-			case "table":
+			if format == "table" {
 				return printTable(c, dir, queries)
 			}
-			return usage{fmt.Errorf("--format %q: use jsonl or table", format)}
+			return printLines(c, dir, queries)
 		},
 	}
 	logFlag(c, &dir)
@@ -150,6 +164,27 @@ real id at the EHR: the configuration has the key of the hash.`,
 	f.StringVar(&ehr, "ehr", "", "with --config: the `NAME` of the patient's EHR; default each")
 	return c
 }
+
+// asked refuses a question whose empty answer would be taken for "nobody", and one whose
+// condition is empty, as an unset variable makes it, and would be answered with everything.
+func asked(c *cobra.Command, dir string, q *accesslog.Query, config string) error {
+	for _, name := range []string{"ticket", "correlation", "actor", "patient", "since", "until"} {
+		if f := c.Flags().Lookup(name); f.Changed && f.Value.String() == "" {
+			return usage{fmt.Errorf("--%s is empty", name)}
+		}
+	}
+	if q.Patient != "" && config == "" && !patientName.MatchString(q.Patient) {
+		return hint(usage{errors.New("--patient is neither a token nor a keyed hash")}, "with --config it takes the patient's real id at the EHR")
+	}
+	segments, err := filepath.Glob(filepath.Join(dir, "*.jsonl"))
+	if err == nil && len(segments) == 0 {
+		err = fmt.Errorf("%s holds no access log", dir)
+	}
+	return err
+}
+
+// patientName is a token of the vault's, with its type or without, or a keyed hash of the log's.
+var patientName = regexp.MustCompile(`^(([A-Z][A-Za-z]*/)?[tv][0-9A-Za-z]{20,63}|[0-9A-Za-z_-]{22})$`)
 
 // moment reads a date, which is its first instant in UTC, or a time.
 func moment(s string) (time.Time, error) {

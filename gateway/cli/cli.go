@@ -59,11 +59,13 @@ allowed to the EHR, filters the answer down to the minimum dataset, and writes
 an access record before a byte of it leaves.
 
 Start with "halfdoor demo": everything on this machine, with made-up patients.`,
+		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
+	root.SetVersionTemplate("halfdoor {{.Version}}\n")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return hint(usage{err}, "see \""+c.CommandPath()+" --help\"")
 	})

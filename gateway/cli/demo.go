@@ -1,6 +1,9 @@
 package cli
 
 import (
+	"errors"
+	"syscall"
+
 	"github.com/spf13/cobra"
 
 	"github.com/halfdoor/halfdoor/gateway/demo"
@@ -19,7 +22,11 @@ what left of it. Ctrl-C ends it; what it made is removed, unless --dir keeps it.
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			o.Out, o.Log, o.Version = c.OutOrStdout(), c.ErrOrStderr(), version()
-			return demo.Run(c.Context(), o)
+			err := demo.Run(c.Context(), o)
+			if errors.Is(err, syscall.EADDRINUSE) {
+				return hint(err, "--listen 127.0.0.1:0 takes a free port")
+			}
+			return err
 		},
 	}
 	f := c.Flags()

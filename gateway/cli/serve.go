@@ -26,7 +26,7 @@ are then served to their end, within shutdown_timeout.
 SIGHUP, and a change of the configuration or of a file that it names, reloads:
 a whole new generation of configuration, policies, datasets and keys goes live,
 or the old one goes on and the log says why.`,
-		Example: "  halfdoor init --dir /etc/halfdoor\n  halfdoor check --config /etc/halfdoor/halfdoor.yaml --online\n  halfdoor serve --config /etc/halfdoor/halfdoor.yaml",
+		Example: "  halfdoor init --dir /etc/halfdoor --ehr https://ehr.example/fhir --issuer https://login.example\n  halfdoor check --config /etc/halfdoor/halfdoor.yaml --online\n  halfdoor serve --config /etc/halfdoor/halfdoor.yaml",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := load(file)
@@ -55,7 +55,7 @@ func configFlag(c *cobra.Command, file *string) {
 
 func load(file string) (*configs.Config, error) {
 	if file == "" {
-		return nil, hint(usage{fmt.Errorf("--config FILE is needed")}, "\"halfdoor init --dir DIR\" makes one to start from")
+		return nil, hint(usage{fmt.Errorf("--config FILE is needed")}, "\"halfdoor init --help\" tells how to make one to start from")
 	}
 	return configs.Load(file)
 }

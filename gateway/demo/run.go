@@ -41,6 +41,11 @@ const seed = 1
 // Run starts the sandbox EHR, the authorization server and the gateway, tells what to
 // try, and serves until ctx ends.
 func Run(ctx context.Context, o Options) (err error) {
+	if o.Env != "" {
+		if err := writable(o.Env); err != nil {
+			return fmt.Errorf("--env %s: %w", o.Env, err)
+		}
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if o.Dir == "" {
@@ -76,6 +81,18 @@ func Run(ctx context.Context, o Options) (err error) {
 		return errors.Join(err, <-running)
 	}
 	return <-running
+}
+
+// writable says early why a file could not be made at the end.
+func writable(name string) error {
+	if info, err := os.Stat(name); err == nil && info.IsDir() {
+		return errors.New("is a folder")
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), ".halfdoor-*")
+	if err != nil {
+		return errors.New("its folder cannot be written")
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
 // parts are what a demo runs beside the gateway.

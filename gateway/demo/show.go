@@ -53,7 +53,7 @@ func (p *parts) show(ctx context.Context, o Options) error {
 	fmt.Fprintf(&b, "Identity and access desk: is this person registered here? May this clinician sign in?\n\n  %sACCESS\" \"$HALFDOOR_FHIR_URL/Patient?%s\"\n  %sACCESS\" \"$HALFDOOR_FHIR_URL/Practitioner?active=true&_count=2\"\n\n", call, query, call)
 	fmt.Fprintf(&b, "Scheduling desk: what status has the appointment?\n\n  %sSCHEDULING\" -H \"Ticket-Id: INC-4711\" \"$HALFDOOR_FHIR_URL/Appointment?_count=2\"\n\n", call)
 	fmt.Fprintf(&b, "Billing desk: does a coverage hold?\n\n  %sBILLING\" \"$HALFDOOR_FHIR_URL/Coverage?status=active&_count=2\"\n\n", call)
-	fmt.Fprintf(&b, "What must not work: a valid token without scopes, and what a desk has no need of:\n\n  %sNOBODY\" \"$HALFDOOR_FHIR_URL/Patient\"\n  %sACCESS\" \"$HALFDOOR_FHIR_URL/Observation\"\n\n", call, call)
+	fmt.Fprintf(&b, "What must not work: a valid token without scopes, and what a desk has no need of:\n\n  %sNOBODY\" \"$HALFDOOR_FHIR_URL/Patient\"\n  %sACCESS\" \"$HALFDOOR_FHIR_URL/Appointment\"\n\n", call, call)
 	b.WriteString("Who saw what, and is the log whole?\n\n  halfdoor audit query --log \"$HALFDOOR_LOG_DIR\" --ticket INC-4711 --format table\n  halfdoor audit verify --log \"$HALFDOOR_LOG_DIR\" --key \"$HALFDOOR_LOG_KEY\"\n\nCtrl-C ends the demo.\n")
 	if _, err := io.WriteString(o.Out, b.String()); err != nil {
 		return err
