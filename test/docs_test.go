@@ -1,9 +1,7 @@
 package test
 
 import (
-	"bufio"
 	"bytes"
-	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 var shellBlock = regexp.MustCompile("(?s)```sh\n(.*?)```")
@@ -23,7 +20,7 @@ func TestREADME(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	env := startDemo(t, bin)
+	env := startDemo(t, bin).environ()
 	env = append(env, "PATH="+filepath.Dir(bin)+":"+os.Getenv("PATH"))
 	text, err := os.ReadFile(filepath.Join(root, "README.md"))
 	if err != nil {
@@ -66,9 +63,9 @@ func TestREADME(t *testing.T) {
 // is not there.
 func TestDemoOfAnotherEHR(t *testing.T) {
 	bin := build(t)
-	first := startKillable(t, bin, t.TempDir())
+	first := startDemo(t, bin)
 	ehr := first.env["HALFDOOR_EHR_URL"]
-	env := startDemo(t, bin, "--ehr", ehr+"/")
+	env := startDemo(t, bin, "--ehr", ehr+"/").environ()
 	if !slices.Contains(env, "HALFDOOR_EHR_URL="+ehr) {
 		t.Errorf("the environment does not name %s", ehr)
 	}
@@ -81,61 +78,8 @@ func TestDemoOfAnotherEHR(t *testing.T) {
 		}
 	}
 	answers(env, "200")
-	answers(startDemo(t, bin, "--ehr", "http://127.0.0.1:1/fhir"), "502")
+	answers(startDemo(t, bin, "--ehr", "http://127.0.0.1:1/fhir").environ(), "502")
 	if out, err := exec.Command(bin, "demo", "--listen", "127.0.0.1:0", "--ehr", "nowhere").CombinedOutput(); err == nil || !strings.Contains(string(out), "is not an http or https URL") {
 		t.Errorf("--ehr nowhere: %v\n%s", err, out)
-	}
-}
-
-// build makes the command once for a test.
-func build(t *testing.T) string {
-	t.Helper()
-	bin := filepath.Join(t.TempDir(), "halfdoor")
-	if out, err := exec.Command("go", "build", "-o", bin, module).CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	return bin
-}
-
-// startDemo runs "halfdoor demo" until the test ends, and returns an environment that has
-// what it wrote.
-func startDemo(t *testing.T, bin string, args ...string) []string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "demo.env")
-	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, bin, append([]string{"demo", "--listen", "127.0.0.1:0", "--env", file}, args...)...)
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 20 * time.Second
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	t.Cleanup(func() {
-		cancel()
-		<-ended
-	})
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	late := time.After(time.Minute)
-	for {
-		if f, err := os.Open(file); err == nil {
-			defer f.Close()
-			env := os.Environ()
-			for s := bufio.NewScanner(f); s.Scan(); {
-				env = append(env, s.Text())
-			}
-			return env
-		}
-		select {
-		case err := <-ended:
-			ended <- err
-			t.Fatalf("the demo ended: %v\n%s", err, out.String())
-		case <-late:
-			t.Fatal("the demo was not ready in time")
-		case <-tick.C:
-		}
 	}
 }

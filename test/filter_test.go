@@ -2,14 +2,10 @@ package test
 
 import (
 	"bytes"
-	"crypto/tls"
-	"crypto/x509"
 	"io"
 	"net/http"
-	"os"
 	"os/exec"
 	"testing"
-	"time"
 
 	"github.com/tidwall/gjson"
 )
@@ -18,14 +14,8 @@ import (
 // byte for byte.
 func TestFilterIsTheGateway(t *testing.T) {
 	bin := build(t)
-	d := startKillable(t, bin, t.TempDir())
-	pem, err := os.ReadFile(d.env["HALFDOOR_CA_FILE"])
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(pem)
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}, Timeout: 20 * time.Second}
+	d := startDemo(t, bin)
+	client := d.client(t)
 	get := func(address, token string) []byte {
 		t.Helper()
 		req, err := http.NewRequest("GET", address, nil)

@@ -2,8 +2,6 @@ package test
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -31,7 +28,7 @@ func TestKilledUnderLoad(t *testing.T) {
 	bin := build(t)
 	for round := range 3 {
 		dir := t.TempDir()
-		d := startKillable(t, bin, dir)
+		d := startDemo(t, bin, "--dir", dir)
 		bodies := d.load(t)
 		bodies.reach(t, 40+60*round)
 		d.kill(t)
@@ -76,46 +73,6 @@ func TestKilledUnderLoad(t *testing.T) {
 	}
 }
 
-type killable struct {
-	cmd *exec.Cmd
-	env map[string]string
-}
-
-func startKillable(t *testing.T, bin, dir string) *killable {
-	t.Helper()
-	d := &killable{env: map[string]string{}}
-	d.cmd = exec.Command(bin, "demo", "--listen", "127.0.0.1:0", "--dir", dir, "--env", dir+"/test.env")
-	if err := d.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = d.cmd.Process.Kill(); _ = d.cmd.Wait() }) // it is killed already
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	late := time.After(time.Minute)
-	for {
-		if text, err := os.ReadFile(dir + "/test.env"); err == nil {
-			for line := range strings.Lines(string(text)) {
-				key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
-				d.env[key] = value
-			}
-			return d
-		}
-		select {
-		case <-tick.C:
-		case <-late:
-			t.Fatal("the demo was not ready in time")
-		}
-	}
-}
-
-func (d *killable) kill(t *testing.T) {
-	t.Helper()
-	if err := d.cmd.Process.Signal(syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	_ = d.cmd.Wait() // it was killed
-}
-
 type received struct {
 	mu       sync.Mutex
 	received map[string]string // request id -> bytes
@@ -139,15 +96,9 @@ func (r *received) reach(t *testing.T, answers int) {
 }
 
 // load calls the gateway from four clients at once, until the gateway is gone.
-func (d *killable) load(t *testing.T) *received {
+func (d *running) load(t *testing.T) *received {
 	t.Helper()
-	pem, err := os.ReadFile(d.env["HALFDOOR_CA_FILE"])
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(pem)
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}, Timeout: 20 * time.Second}
+	client := d.client(t)
 	got := &received{received: map[string]string{}, answers: make(chan struct{}, 1<<16), done: make(chan struct{})}
 	var clients sync.WaitGroup
 	paths := []string{"/Appointment?_count=5", "/Appointment?_count=1000", "/Encounter?_count=50", "/Task?_count=20"}
@@ -185,7 +136,7 @@ func (d *killable) load(t *testing.T) *received {
 func TestTampering(t *testing.T) {
 	bin := build(t)
 	dir := t.TempDir()
-	d := startKillable(t, bin, dir)
+	d := startDemo(t, bin, "--dir", dir)
 	bodies := d.load(t)
 	bodies.reach(t, 20)
 	kept, err := os.ReadFile(d.env["HALFDOOR_LOG_DIR"] + "/checkpoint")
@@ -249,7 +200,7 @@ func TestTampering(t *testing.T) {
 	}
 }
 
-func verify(bin, dir string, d *killable, args ...string) (string, error) {
+func verify(bin, dir string, d *running, args ...string) (string, error) {
 	out, err := exec.Command(bin, append([]string{"audit", "verify", "--quiet", "--log", dir, "--key", d.env["HALFDOOR_LOG_KEY"]}, args...)...).CombinedOutput()
 	return string(out), err
 }
