@@ -174,7 +174,7 @@ func (c *Config) checkFiles(r *report) {
 }
 
 // Files returns what the configuration was made from and depends on, absolute: its own file, certificates, keys,
-// authorities, secrets' files, and the policy bundle's folder. They are what [Watch] should watch. The folders that the
+// authorities, secrets' files, and the policy bundle's folder. They are what a [Watcher] should watch. The folders that the
 // gateway writes to are not among them, nor are environment variables.
 func (c *Config) Files() []string {
 	var files []string

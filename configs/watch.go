@@ -44,15 +44,6 @@ type Watcher struct {
 	sums    map[string]checksum // of each path, when it was last told
 }
 
-// Watch calls onChange after each change until ctx ends. It is [NewWatcher] and [Watcher.Run] in one.
-func Watch(ctx context.Context, o WatchOptions, onChange func()) error {
-	w, err := NewWatcher(o)
-	if err != nil {
-		return err
-	}
-	return w.Run(ctx, onChange)
-}
-
 // NewWatcher begins to watch: whatever changes after it has returned is told by Run.
 func NewWatcher(o WatchOptions) (*Watcher, error) {
 	if o.Paths == nil {

@@ -310,7 +310,11 @@ func TestWatchOptions(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	o := configs.WatchOptions{Paths: func() []string { return []string{"minimal.yaml"} }}
-	if err := configs.Watch(ctx, o, func() {}); err != nil {
+	w, err := configs.NewWatcher(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Run(ctx, func() {}); err != nil {
 		t.Error(err)
 	}
 }
