@@ -35,7 +35,7 @@ func bound(caller *auth.Caller, resourceType string) string {
 
 // turn opens the link of a request for another page, and puts the search that it continues
 // in the request's place, so that it is permitted, decided and admitted like the first.
-func (g *generation) turn(rt *route, caller *auth.Caller, seal *vault.Sealer, req *fhir.Request, now time.Time) (*page, *fhir.Request, error) {
+func (g *generation) turn(caller *auth.Caller, seal *vault.Sealer, req *fhir.Request, now time.Time) (*page, *fhir.Request, error) {
 	if req.Page == "" {
 		return nil, req, nil
 	}

@@ -60,7 +60,7 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 	if err := c.accepts(r.Header); err != nil {
 		return err
 	}
-	page, req, err := c.gen.turn(route, caller, seal, req, c.begun)
+	page, req, err := c.gen.turn(caller, seal, req, c.begun)
 	if err != nil {
 		return err
 	}
