@@ -4,10 +4,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/halfdoor/halfdoor/gateway/auth"
 	"github.com/halfdoor/halfdoor/gateway/fhir"
 	"github.com/halfdoor/halfdoor/gateway/smart"
-	"github.com/halfdoor/halfdoor/gateway/vault"
 	"github.com/halfdoor/halfdoor/policies"
 	"github.com/halfdoor/halfdoor/transforms"
 )
@@ -24,13 +22,11 @@ import (
 //     is sent; the filter holds the answer to the compartment again.
 
 type admission struct {
-	gen    *generation
-	route  *route
-	caller *auth.Caller
-	seal   *vault.Sealer
-	floor  smart.Floor
-	dec    *policies.Decision
-	req    *fhir.Request
+	errand
+	gen   *generation
+	floor smart.Floor
+	dec   *policies.Decision
+	req   *fhir.Request
 }
 
 func (a *admission) admit(p *page) (*query, error) {

@@ -1,14 +1,14 @@
 package gateway
 
 import (
-	"github.com/halfdoor/halfdoor/gateway/auth"
 	"github.com/halfdoor/halfdoor/gateway/fhir"
 	"github.com/halfdoor/halfdoor/policies"
 )
 
 // input is the one mapping from what the gateway knows to what a policy may know. It gives
 // names and presences, never a value that the client searched for.
-func (g *Gateway) input(c *call, caller *auth.Caller, d desk, req *fhir.Request) *policies.Input {
+func (c *call) input(e errand, req *fhir.Request) *policies.Input {
+	caller, d := e.caller, e.desk
 	names := make([]string, 0, len(req.Params))
 	for _, p := range req.Params {
 		names = append(names, p.Name)

@@ -8,7 +8,6 @@ import (
 
 	"github.com/halfdoor/halfdoor/gateway/auth"
 	"github.com/halfdoor/halfdoor/gateway/fhir"
-	"github.com/halfdoor/halfdoor/gateway/vault"
 )
 
 // pageLife is how long a link to another page works.
@@ -35,23 +34,24 @@ func bound(caller *auth.Caller, resourceType string) string {
 
 // turn opens the link of a request for another page, and puts the search that it continues
 // in the request's place, so that it is permitted, decided and admitted like the first.
-func (g *generation) turn(caller *auth.Caller, seal *vault.Sealer, req *fhir.Request, now time.Time) (*page, *fhir.Request, error) {
+func (c *call) turn(e errand, req *fhir.Request) (*page, *fhir.Request, error) {
 	if req.Page == "" {
 		return nil, req, nil
 	}
-	plain, err := seal.OpenLink(req.Page, bound(caller, req.Type))
+	plain, err := e.seal.OpenLink(req.Page, bound(e.caller, req.Type))
 	if err != nil {
 		return nil, nil, err
 	}
 	var p page
-	if err := json.Unmarshal(plain, &p); err != nil || !now.Before(p.Expires) {
+	if err := json.Unmarshal(plain, &p); err != nil || !c.begun.Before(p.Expires) {
 		return nil, nil, refusal("page-invalid")
 	}
-	search, err := fhir.Parse(fhir.Message{Method: http.MethodGet, Path: "/" + req.Type, Query: p.Search}, g.limits)
+	search, err := fhir.Parse(fhir.Message{Method: http.MethodGet, Path: "/" + req.Type, Query: p.Search}, c.gen.limits)
 	if err != nil {
 		return nil, nil, err
 	}
 	search.Head, search.Pretty, search.Page = req.Head, req.Pretty, req.Page
+	c.asks(search, nil)
 	return &p, search, nil
 }
 

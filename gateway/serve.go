@@ -1,10 +1,13 @@
 package gateway
 
 import (
+	"context"
 	"net/http"
 
+	"github.com/halfdoor/halfdoor/gateway/auth"
 	"github.com/halfdoor/halfdoor/gateway/fhir"
 	"github.com/halfdoor/halfdoor/gateway/smart"
+	"github.com/halfdoor/halfdoor/gateway/vault"
 )
 
 // ServeHTTP answers one call: it is refused, or it is served; either way it is recorded first.
@@ -16,8 +19,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serve is the path that a request takes, from top to bottom. What it learns goes into the
-// call's record as it is learned, so that a refusal at any step names all that was known.
+// serve is the path that a request takes, from top to bottom, until it is understood; answer is
+// the rest of it. What a step learns goes into the call's record as it is learned, so that a
+// refusal at any step names all that was known.
 func (g *Gateway) serve(c *call, r *http.Request) error {
 	if err := g.log.Err(); err != nil {
 		return err // nothing leaves that cannot be recorded
@@ -50,8 +54,7 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 		return err
 	}
 
-	// One interaction, wholly understood, under a ticket and purpose. A page is the search that
-	// it continues.
+	// One interaction, wholly understood, under a ticket and purpose.
 	req, err := fhir.Parse(message(r, below), c.gen.limits)
 	c.asks(req, err)
 	if err != nil {
@@ -60,25 +63,36 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 	if err := c.accepts(r.Header); err != nil {
 		return err
 	}
-	page, req, err := c.gen.turn(caller, seal, req, c.begun)
-	if err != nil {
-		return err
-	}
-	if page != nil {
-		c.asks(req, nil)
-	}
 	desk, err := c.gen.desk(caller, r.Header)
 	if err != nil {
 		return err
 	}
 	c.about(desk)
+	return c.answer(r.Context(), errand{caller, desk, route, seal}, req)
+}
 
-	// The floor is code, the policy only narrows it.
-	floor, err := smart.Permit(&caller.Grant, req)
+// errand is who asks, why, and which EHR. It is the same for every interaction of a call.
+type errand struct {
+	caller *auth.Caller
+	desk   desk
+	route  *route
+	seal   *vault.Sealer // of this caller's tokens, for one call
+}
+
+// answer is the path of one interaction that is understood: floor, policy, admission, the EHR,
+// and its answer.
+func (c *call) answer(ctx context.Context, e errand, req *fhir.Request) error {
+	page, req, err := c.turn(e, req) // a page is the search that it continues
 	if err != nil {
 		return err
 	}
-	dec, err := c.gen.policies.Decide(r.Context(), g.input(c, caller, desk, req))
+
+	// The floor is code, the policy only narrows it.
+	floor, err := smart.Permit(&e.caller.Grant, req)
+	if err != nil {
+		return err
+	}
+	dec, err := c.gen.policies.Decide(ctx, c.input(e, req))
 	c.decided(dec)
 	if err != nil {
 		return err
@@ -88,7 +102,7 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 	}
 
 	// What the dataset hides cannot be asked about; tokens become ids.
-	ask := admission{gen: c.gen, route: route, caller: caller, seal: seal, floor: floor, dec: dec, req: req}
+	ask := admission{errand: e, gen: c.gen, floor: floor, dec: dec, req: req}
 	query, err := ask.admit(page)
 	if err != nil {
 		return err
@@ -96,7 +110,7 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 
 	// The EHR is asked with the gateway's own credentials, and its answer leaves window by
 	// window, each one durable in the access log before it does.
-	resp, err := query.ask(r.Context(), c)
+	resp, err := query.ask(ctx, c)
 	if err != nil {
 		return err
 	}
