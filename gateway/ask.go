@@ -48,7 +48,7 @@ func (q *query) stands(ctx context.Context, c *call) error {
 		return err
 	}
 	defer resp.Body.Close()
-	_, err = a.plan().Filter(nobody{}, resp.Body, c.filter(q))
+	_, err = a.dec.Plan.Filter(nobody{}, resp.Body, c.filter(q))
 	return err
 }
 

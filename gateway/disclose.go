@@ -24,7 +24,7 @@ type disclosure struct {
 // disclose filters the EHR's answer to the client.
 func (c *call) disclose(q *query, resp *upstream.Response) error {
 	d := &disclosure{call: c, ask: q.admission, resp: resp}
-	report, err := q.admission.plan().Filter(d, resp.Body, c.filter(q))
+	report, err := q.admission.dec.Plan.Filter(d, resp.Body, c.filter(q))
 	d.letGo()
 	c.g.metrics.filtered(report)
 	if err != nil {
@@ -33,16 +33,13 @@ func (c *call) disclose(q *query, resp *upstream.Response) error {
 	return err
 }
 
-// plan lets only the type that was asked for leave: the scopes were looked at for no other,
-// whatever the EHR adds to a search.
-func (a *admission) plan() *transforms.Plan { return a.gen.singles[a.dec.Dataset][a.req.Type] }
-
-// filter is how the answer to a query is filtered.
+// filter is how the answer to a query is filtered. Only the type that was asked for leaves: the
+// scopes were looked at for no other, whatever the EHR adds to a search.
 func (c *call) filter(q *query) transforms.Options {
 	a := q.admission
 	o := transforms.Options{
 		Tokens: a.seal, Shift: a.seal, Hash: a.seal, EHR: a.route.ehr.Bases(), Base: a.route.base, Link: a.link(c.begun),
-		Patient: a.patient(), DenyLabels: a.dec.DenyLabels,
+		Patient: a.patient(), DenyLabels: a.dec.DenyLabels, Types: []string{a.req.Type},
 		Root: "Bundle", Window: c.gen.window,
 	}
 	if a.req.Interaction == fhir.SearchType {

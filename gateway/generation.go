@@ -18,7 +18,6 @@ import (
 	"github.com/halfdoor/halfdoor/gateway/upstream"
 	"github.com/halfdoor/halfdoor/gateway/vault"
 	"github.com/halfdoor/halfdoor/policies"
-	"github.com/halfdoor/halfdoor/transforms"
 )
 
 // generation is everything that a reload replaces: one immutable value, which a call holds
@@ -26,7 +25,6 @@ import (
 type generation struct {
 	auth     *auth.Authenticator
 	policies *policies.Engine
-	singles  map[string]map[string]*transforms.Plan // by dataset and type: that type alone
 	vault    *vault.Vault
 	routes   []*route
 	trusts   map[clientKey][]string
@@ -89,10 +87,6 @@ func build(cfg *configs.Config, before *generation, now func() time.Time) (_ *ge
 	}
 	g.policies, e = Policies(cfg.Policy.Bundle)
 	part("policy", e)
-	if e == nil {
-		g.singles, e = singles(g.policies)
-		part("policy", e)
-	}
 	g.auth, e = authenticator(cfg, before, now)
 	part("issuers", e)
 	keys := vault.Options{Keyset: cfg.Vault.Keyset.Bytes(), Dir: cfg.Vault.Dir, Now: now}

@@ -64,6 +64,48 @@ func TestOnlyTheTypeAsked(t *testing.T) {
 	}
 }
 
+// TestContained has a dataset that keeps what a resource contains: that leaves by the row of its own
+// type, which is not the one asked for, and only as a part of it.
+func TestContained(t *testing.T) {
+	const (
+		coverage = `{"resourceType":"Coverage","id":"c1","status":"active","payor":[{"reference":"#o"}],"contained":[` +
+			`{"resourceType":"Organization","id":"o","name":"Small Lantern","telecom":[{"value":"CANARY"}]},{"resourceType":"Medication","id":"CANARY"}]}`
+		organization = `{"resourceType":"Organization","id":"CANARY","name":"Small Lantern"}`
+	)
+	keeps := withBundle(map[string]string{
+		"halfdoor/decision.rego": strings.Replace(allowAll, `"access"`, `"keeping"`, 1),
+		"halfdoor/datasets/keeping/data.yaml": `title: Contained resources kept
+version: 1
+resources:
+  Coverage: {id: keep, status: keep, payor: reference, contained: keep}
+  Organization: {id: token, name: keep}
+`,
+	})
+	for path, body := range map[string]string{
+		"/Coverage/c1": coverage,
+		"/Coverage": `{"resourceType":"Bundle","type":"searchset","entry":[{"resource":` + coverage + `},{"resource":` + organization + `},` +
+			`{"resource":{"resourceType":"Bundle","type":"collection","entry":[{"resource":` + organization + `}]}}]}`,
+	} {
+		w := newWorld(t, withConfig(func(y string) string { return y + "policy:\n  bundle: bundle\n" }), keeps, withEHR(says(body)))
+		r := w.get(w.token("demo-billing", demo.TokenOptions{Scopes: []string{"system/Coverage.rs"}}), path)
+		got := r.json()
+		if path == "/Coverage" {
+			got = got.Get(`entry.#(resource.resourceType=="Coverage").resource`)
+		}
+		contained := `[{"resourceType":"Organization","id":"o","name":"Small Lantern"}]`
+		if r.status != 200 || got.Get("contained").Raw != contained || got.Get("payor.0.reference").String() != "#o" || strings.Contains(string(r.body), "CANARY") {
+			t.Errorf("%s: %d %s", path, r.status, r.body)
+		}
+		rec := w.record(r)
+		if rec.Totals.Released["Coverage"] != 1 || rec.Totals.Dropped["type"]["Medication"] != 1 || path == "/Coverage" && rec.Totals.Dropped["type"]["Organization"] != 2 {
+			t.Errorf("%s: totals %+v", path, rec.Totals)
+		}
+		if len(rec.Subjects) != 1 || !strings.HasPrefix(rec.Subjects[0], "Coverage/") {
+			t.Errorf("%s: subjects %v", path, rec.Subjects)
+		}
+	}
+}
+
 // TestEntityTag has EHRs whose entity tag says more than the version.
 func TestEntityTag(t *testing.T) {
 	for tag, leaves := range map[string]bool{`W/"3"`: true, `W/"a1/_history/3"`: false, `"c2VjcmV0"`: false, `W/"33"`: false} {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/halfdoor/halfdoor/gateway/fhir"
 	"github.com/halfdoor/halfdoor/policies"
-	"github.com/halfdoor/halfdoor/transforms"
 )
 
 // Policies compiles a bundle's folder; the empty name is the default bundle.
@@ -45,25 +44,4 @@ func namedSearches(engine *policies.Engine) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// singles are the plans of an engine's datasets, each once for every type that it has a row for.
-func singles(engine *policies.Engine) (map[string]map[string]*transforms.Plan, error) {
-	all := map[string]map[string]*transforms.Plan{}
-	for _, name := range engine.Datasets() {
-		plan, _ := engine.Plan(name)
-		whole := plan.Dataset()
-		all[name] = map[string]*transforms.Plan{}
-		for kind, rows := range whole.Resources {
-			single, err := transforms.Compile(&transforms.Dataset{
-				Name: whole.Name, Title: whole.Title, Version: whole.Version,
-				Resources: map[string]map[string]transforms.Rule{kind: rows},
-			}, fhir.PatientCompartment())
-			if err != nil {
-				return nil, fmt.Errorf("dataset %s, %s alone: %w", name, kind, err)
-			}
-			all[name][kind] = single
-		}
-	}
-	return all, nil
 }

@@ -54,6 +54,13 @@ var variants = []variant{
 	}},
 	{"root bundle", func(_ []byte, o *transforms.Options) { o.Root = "Bundle" }},
 	{"root id", func(_ []byte, o *transforms.Options) { o.Root, o.RootID = "Patient", "p1" }},
+	{"types", func(doc []byte, o *transforms.Options) {
+		o.Types = []string{"Patient", "Claim"}
+		if m := rootType.FindAllSubmatch(doc, 2); len(m) > 0 {
+			o.Types = append(o.Types, string(m[len(m)-1][1])) // the root's, or one within
+		}
+	}},
+	{"no types", func(_ []byte, o *transforms.Options) { o.Types = []string{} }},
 	{"no bases", func(_ []byte, o *transforms.Options) { o.EHR = nil }},
 }
 

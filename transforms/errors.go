@@ -18,7 +18,7 @@ var (
 	ErrTrailing       = errors.New("data after the end")
 	ErrNoType         = errors.New("no resourceType")
 	ErrUnexpectedRoot = errors.New("not the resource that was asked for")
-	ErrNoRow          = errors.New("resource type not in the dataset")
+	ErrNoRow          = errors.New("resource type may not leave")
 	ErrCompartment    = errors.New("outside the patient's compartment")
 	ErrLabel          = errors.New("security label denied")
 	ErrSource         = errors.New("reading failed")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 )
 
@@ -192,7 +193,7 @@ func (f *filter) single() error {
 	return f.commit(r)
 }
 
-// row returns the row of the type that typeOf found, or nil.
+// row returns the row by which resources of the type that typeOf found leave, or nil.
 func (f *filter) row() *row {
 	switch string(f.kind) {
 	case "OperationOutcome":
@@ -200,9 +201,17 @@ func (f *filter) row() *row {
 	case "Bundle":
 		return f.plan.bundle
 	case "Parameters":
-		return f.plan.parameters
+		return f.allowed(f.plan.parameters)
 	}
-	return f.plan.rows[string(f.kind)]
+	return f.allowed(f.plan.rows[string(f.kind)])
+}
+
+// allowed returns the row if the stream's types have it, or nil.
+func (f *filter) allowed(r *row) *row {
+	if r != nil && f.opt.Types != nil && !slices.Contains(f.opt.Types, r.kind) {
+		return nil
+	}
+	return r
 }
 
 func (f *filter) fail(kind error) error { return f.failBy(kind, nil) }

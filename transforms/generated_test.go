@@ -176,6 +176,9 @@ func (g generator) ask(o *transforms.Options) {
 	if g.one(3) {
 		o.DenyLabels = []transforms.Label{{System: "s", Code: "R"}, {System: tagSystem, Code: tagCode}}
 	}
+	if g.one(4) {
+		o.Types = []string{pick(g, "Patient", "Encounter"), pick(g, "Parameters", "Observation", "Claim")}
+	}
 	if g.one(6) {
 		o.BundleType = pick(g, bundles...)
 	}

@@ -85,6 +85,12 @@ type Options struct {
 	// difference would tell of them.
 	Total bool
 
+	// Types are the resource types that may leave at the root, as a Bundle's entry, in a parameter or
+	// on a line; nil is every type with a row. Bundles and OperationOutcomes need not be named, since of
+	// themselves they show nothing. Resources contained in one that leaves do so by the rows of their own
+	// types: they are a part of it.
+	Types []string
+
 	// Patient is the real id of the patient whose compartment alone leaves; "" is any.
 	Patient string
 

@@ -283,10 +283,9 @@ func (r *oracle) root(v any) any {
 
 // refusal is the cause for which a resource does not leave, "" if it leaves.
 func (r *oracle) refusal(kind string, resource map[string]any) string {
-	_, row := r.ds.Resources[kind]
 	switch {
 	case kind == "Bundle" && r.nested == 3, kind == "Parameters" && r.parametric > 0,
-		kind != "Bundle" && kind != "Parameters" && kind != "OperationOutcome" && !row:
+		kind != "Bundle" && kind != "OperationOutcome" && !(r.asked(kind) && (r.hasRow(kind) || kind == "Parameters")):
 		return "type"
 	case r.labelled(resource):
 		return "label"
@@ -294,6 +293,15 @@ func (r *oracle) refusal(kind string, resource map[string]any) string {
 		return "compartment"
 	}
 	return ""
+}
+
+// asked says whether the stream's types have the type.
+func (r *oracle) asked(kind string) bool { return r.o.Types == nil || slices.Contains(r.o.Types, kind) }
+
+// hasRow says whether the dataset has a row for resources of the type: that of Parameters is built in.
+func (r *oracle) hasRow(kind string) bool {
+	_, row := r.ds.Resources[kind]
+	return row && kind != "Parameters"
 }
 
 func (r *oracle) labelled(resource map[string]any) bool {
@@ -413,7 +421,7 @@ var localID = regexp.MustCompile(`^[A-Za-z0-9.-]{1,64}$`)
 // uncontained is the cause for which a contained resource does not leave.
 func (r *oracle) uncontained(resource map[string]any) string {
 	kind, _ := resource["resourceType"].(string)
-	if _, row := r.ds.Resources[kind]; !row || kind == "Parameters" {
+	if !r.hasRow(kind) {
 		return "type"
 	}
 	if r.labelled(resource) {
@@ -446,7 +454,9 @@ func (r *oracle) contained(v any) any {
 			return nil
 		}
 		r.released[kind]++
-		for _, id := range r.patients(r.compartment[kind], resource) {
+		bare := maps.Clone(resource)
+		delete(bare, "meta") // which has no business there, but for its labels
+		for _, id := range r.patients(r.compartment[kind], bare) {
 			r.name("Patient", id)
 		}
 		outer := r.kind
@@ -1314,7 +1324,7 @@ func (r *oracle) request(request map[string]any) any {
 	if !ok {
 		return nil
 	}
-	if _, row := r.ds.Resources[url]; !row {
+	if !r.asked(url) || !r.hasRow(url) {
 		if url, ok = r.located(url); !ok {
 			return nil
 		}
@@ -1326,10 +1336,10 @@ func (r *oracle) request(request map[string]any) any {
 	return out
 }
 
-// located is the address of a resource whose type the dataset has.
+// located is the address of a resource whose type may leave.
 func (r *oracle) located(url string) (string, bool) {
 	ref, ok := r.reference(url)
-	if _, row := r.ds.Resources[ref.kind]; !ok || !row {
+	if !ok || !r.asked(ref.kind) || !r.hasRow(ref.kind) {
 		return "", false
 	}
 	return r.address(ref), true

@@ -8,7 +8,7 @@ type Report struct {
 	// Released counts resources by type.
 	Released map[string]int
 
-	// Dropped counts resources by cause ("type": it has no row; "label"; "compartment") and
+	// Dropped counts resources by cause ("type": no row, or not of Types; "label"; "compartment") and
 	// type. A type that cannot be one is "?".
 	Dropped map[string]map[string]int
 

@@ -4,7 +4,7 @@ package transforms
 // Nothing of it depends on the Bundle's type.
 
 // request writes the method and the url of the entry.request at r. The url may hold what was
-// searched for, and leaves only where it is a resource's, or a type that the plan knows; without
+// searched for, and leaves only where it is a resource's, or a type that may leave; without
 // it, nothing of the request leaves.
 func (f *filter) request() (bool, error) {
 	cur, err := f.enter()
@@ -74,17 +74,17 @@ func (f *filter) requestURL() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if r := f.plan.rows[string(text)]; r != nil {
+	if r := f.allowed(f.plan.rows[string(text)]); r != nil {
 		f.out = append(append(append(f.out, '"'), r.kind...), '"')
 		return true, nil
 	}
 	return f.located(text)
 }
 
-// located writes the address of a resource whose type the plan knows.
+// located writes the address of a resource whose type may leave.
 func (f *filter) located(text []byte) (bool, error) {
 	l, ok := f.opt.literal(text)
-	if !ok || f.plan.rows[string(l.kind)] == nil {
+	if !ok || f.allowed(f.plan.rows[string(l.kind)]) == nil {
 		return false, nil
 	}
 	if err := f.refers(l, false); err != nil {

@@ -77,6 +77,20 @@ func TestBundles(t *testing.T) {
 		{"searchset wanted, no type", `{"resourceType":"Bundle"}`, "", func(o *transforms.Options) { o.BundleType = "searchset" }, transforms.ErrUnexpectedRoot},
 		{"searchset wanted, another, last", late("batch-response", `{"resource":`+claim+`}`), "", func(o *transforms.Options) { o.BundleType = "searchset" }, transforms.ErrUnexpectedRoot},
 
+		{"types", in("searchset", `{"fullUrl":"`+ehr+`Encounter/secret","resource":{"resourceType":"Encounter","id":"secret"}},{"resource":`+active+`},`+
+			`{"resource":`+in("searchset", `{"resource":{"resourceType":"Encounter","id":"secret"}},{"resource":`+active+`}`)+`},`+
+			`{"resource":{"resourceType":"OperationOutcome"}},{"resource":{"resourceType":"Parameters","parameter":[{"name":"secret","resource":`+active+`}]}}`),
+			in("searchset", `{"resource":`+out+`},{"resource":`+in("searchset", `{"resource":`+out+`}`)+`},{"resource":{"resourceType":"OperationOutcome"}}`), asking("Patient"), nil},
+		{"types, Parameters among them", in("collection", `{"resource":{"resourceType":"Parameters","parameter":[{"name":"a","resource":`+active+`},{"name":"b","resource":{"resourceType":"Encounter","id":"secret"}}]}}`),
+			in("collection", `{"resource":{"resourceType":"Parameters","parameter":[{"name":"a","resource":`+out+`}]}}`), asking("Parameters", "Patient"), nil},
+		{"types, in a batch", in("batch-response", `{"resource":{"resourceType":"Encounter","id":"secret"},"response":{"status":"200"}},{"response":{"status":"201","location":"Encounter/secret/_history/1"}}`),
+			in("batch-response", refusal+`,`+answer("201")), asking("Patient"), nil},
+		{"types, in a history", in("history", `{"resource":`+active+`,"request":{"method":"POST","url":"Encounter"}},{"resource":`+active+`,"request":{"method":"PUT","url":"Encounter/secret"}}`),
+			in("history", `{"resource":`+out+`},{"resource":`+out+`}`), asking("Patient"), nil},
+		{"types, none", in("collection", `{"resource":`+active+`}`), `{"resourceType":"Bundle","type":"collection"}`, func(o *transforms.Options) { o.Types = []string{} }, nil},
+		{"types, at the root", `{"resourceType":"Encounter","id":"secret"}`, "", asking("Patient"), transforms.ErrNoRow},
+		{"types, at the root, the one asked for", active, out, asking("Encounter", "Patient"), nil},
+
 		{"nested", in("batch-response", `{"response":{"status":"200"},"resource":`+in("searchset", `{"resource":`+claim+`},{"fullUrl":"`+ehr+`Encounter/e1","resource":{"resourceType":"Encounter","id":"e1","subject":{"reference":"Patient/p1"}}}`)+`}`),
 			in("batch-response", `{"response":{"status":"200"},"resource":`+in("searchset", `{"fullUrl":"`+gateway+`Encounter/`+e1+`","resource":{"resourceType":"Encounter","id":"`+e1+`","subject":{"reference":"Patient/`+p1+`"},`+tag+`}}`)+`}`), nil, nil},
 		{"nested, type last", in("searchset", `{"resource":`+late("batch-response", `{"resource":`+claim+`}`)+`}`), in("searchset", `{"resource":`+late("batch-response", refusal)+`}`), nil, nil},
@@ -124,6 +138,10 @@ func (c shape) run(t *testing.T, f fixture) {
 
 func restricted(o *transforms.Options) { o.DenyLabels = []transforms.Label{{System: "s", Code: "R"}} }
 
+func asking(types ...string) func(*transforms.Options) {
+	return func(o *transforms.Options) { o.Types = types }
+}
+
 // TestContained has contained resources before and behind what refers to them.
 func TestContained(t *testing.T) {
 	f := load(t, "contained", `{"resources": {
@@ -164,6 +182,8 @@ func TestContained(t *testing.T) {
 			out(`"contained":[{"resourceType":"Observation","id":"o","subject":{"reference":"Patient/` + p1 + `"}}],`), nil, nil},
 		{"does not put what holds it into a compartment", encounter(`"contained":[{"resourceType":"Observation","subject":{"reference":"Patient/p1"}},{"resourceType":"Patient","id":"p1"}],"subject":{"reference":"#p1"}`),
 			"", func(o *transforms.Options) { o.Patient = "p1" }, transforms.ErrCompartment},
+		{"of a type that was not asked for", encounter(`"contained":[{"resourceType":"Patient","id":"a","active":true}],"subject":{"reference":"#a"}`),
+			out(`"contained":[{"resourceType":"Patient","id":"a","active":true}],"subject":{"reference":"#a"},`), asking("Encounter"), nil},
 		{"twice", encounter(`"contained":[],"contained":[]`), "", nil, transforms.ErrDuplicate},
 		{"twice within", encounter(`"contained":[{"resourceType":"Patient","id":"a","id":"a"}]`), "", nil, transforms.ErrDuplicate},
 		{"Bundle in it", encounter(`"contained":[{"resourceType":"Bundle","id":"secret","entry":[{"resource":{"resourceType":"Patient"}}]}]`), out(``), nil, nil},

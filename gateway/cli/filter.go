@@ -34,8 +34,9 @@ the gateway would send of it under a dataset, byte for byte.
 
 With --config, --client and --issuer, ids are in the very tokens that this client
 would get; without, they are in example tokens that open nowhere. Resources with a
-security label that the bundle's data denies are dropped. Links are left out, as
-those to other pages are sealed for one caller.
+security label that the bundle's data denies are dropped. A search is answered with
+the type that it asks for: --type drops the others of a Bundle. Links are left out,
+as those to other pages are sealed for one caller.
 
 Exit status 1, and nothing on standard output, where the input is malformed or
 nothing of it may leave.`,
@@ -67,6 +68,7 @@ nothing of it may leave.`,
 	flags.StringVar(&f.client, "client", "", "with --config: the OAuth client `ID` that would ask")
 	flags.StringVar(&f.issuer, "issuer", "", "with --config: the client's issuer `URL`; default the first configured")
 	flags.StringVar(&f.ehr, "ehr", "", "with --config: the EHR's `NAME`; default the first configured")
+	flags.StringSliceVar(&f.options.Types, "type", nil, "let only resources of this `TYPE` leave, as in the answer to a search for it; may be repeated; default all that the dataset has")
 	flags.StringVar(&f.patient, "patient", "", "hold the answer to the compartment of the patient with this real `ID`")
 	_ = c.MarkFlagDirname("bundle") // the flags are there
 	_ = c.MarkFlagFilename("config", "yaml", "yml")
