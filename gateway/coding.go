@@ -10,7 +10,6 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/halfdoor/halfdoor/gateway/fhir"
-	"github.com/halfdoor/halfdoor/transforms"
 )
 
 // What leaves may leave in a content coding. Three things hold:
@@ -76,40 +75,41 @@ func newEncoder(coding string) encoder {
 	return out
 }
 
-// code decides how the body leaves, with its first window in hand, and says so in the header.
-func (d *disclosure) code(h http.Header, w *transforms.Window) {
+// encode decides how the body leaves, and says so in the header. The length is that of the whole body
+// where it is at hand, and else -1.
+func (c *call) encode(h http.Header, length int) {
 	h.Add("Vary", "Accept-Encoding")
-	short := w.Last && len(w.Body) < plainBelow
+	whole := length >= 0
 	switch {
-	case d.head: // has no body, and no word on how it would have left
-	case d.coding.Name != "" && !(short && d.coding.Plain):
-		h.Set("Content-Encoding", d.coding.Name)
-		d.out = d.g.encoders.get(d.coding.Name, d.w)
-	case w.Last:
-		h.Set("Content-Length", strconv.Itoa(len(w.Body)))
+	case c.head: // has no body, and no word on how it would have left
+	case c.coding.Name != "" && !(whole && length < plainBelow && c.coding.Plain):
+		h.Set("Content-Encoding", c.coding.Name)
+		c.out = c.g.encoders.get(c.coding.Name, c.w)
+	case whole:
+		h.Set("Content-Length", strconv.Itoa(length))
 	}
 }
 
-// write hands a window on, and with it all that an encoder holds.
-func (d *disclosure) write(w *transforms.Window) error {
-	if d.out == nil {
-		_, err := d.w.Write(w.Body)
+// emit hands on a piece of the body, and with it all that an encoder holds. The last one ends the coding.
+func (c *call) emit(piece []byte, last bool) error {
+	if c.out == nil {
+		_, err := c.w.Write(piece)
 		return err
 	}
-	if _, err := d.out.Write(w.Body); err != nil {
+	if _, err := c.out.Write(piece); err != nil {
 		return err
 	}
-	if w.Last {
-		return d.out.Close()
+	if last {
+		return c.out.Close()
 	}
-	return d.out.Flush()
+	return c.out.Flush()
 }
 
 // letGo gives the encoder back, in whatever state.
-func (d *disclosure) letGo() {
-	if d.out != nil {
-		d.g.encoders.put(d.coding.Name, d.out)
-		d.out = nil
+func (c *call) letGo() {
+	if c.out != nil {
+		c.g.encoders.put(c.coding.Name, c.out)
+		c.out = nil
 	}
 }
 

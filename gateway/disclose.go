@@ -18,7 +18,6 @@ type disclosure struct {
 	*call
 	ask  *admission
 	resp *upstream.Response
-	out  encoder // nil where the body leaves in no coding
 }
 
 // disclose filters the EHR's answer to the client.
@@ -78,7 +77,7 @@ func (d *disclosure) Release(w *transforms.Window) error {
 		return err
 	}
 	if !d.head {
-		if err := d.write(w); err != nil {
+		if err := d.emit(w.Body, w.Last); err != nil {
 			return err
 		}
 	}
@@ -112,6 +111,10 @@ func (d *disclosure) begin(w *transforms.Window) {
 			h.Set("Last-Modified", d.resp.LastModified)
 		}
 	}
-	d.code(h, w)
+	length := -1
+	if w.Last {
+		length = len(w.Body)
+	}
+	d.encode(h, length)
 	d.w.WriteHeader(http.StatusOK)
 }

@@ -27,6 +27,7 @@ type call struct {
 	head     bool
 	unread   bool        // HTTP/1.1, with a body that nobody reads
 	coding   fhir.Coding // that the client takes
+	out      encoder     // of the body; nil where it leaves in no coding
 	rec      accesslog.Record
 	released bool   // a window has left: only an abort can take the answer back
 	code     string // outcome for the metrics
@@ -163,14 +164,13 @@ func (c *call) commit() error {
 	return err
 }
 
-// abort ends a stream of which part has left: the closing record tells what did, and the
-// connection is cut, so that the client cannot take the part for the whole.
-func (c *call) abort(r *Refusal) {
+// cut records the end of a stream of which part has left: the closing record tells what did. The
+// connection must be cut then, so that the client cannot take the part for the whole.
+func (c *call) cut(r *Refusal) {
 	c.rec.Kind, c.rec.Code, c.rec.Detail = accesslog.KindClose, r.Code, "aborted"
 	c.rec.More = false
 	c.rec.Subjects, c.rec.Patients = nil, nil
 	_ = c.commit() // a log that fails here has poisoned itself, and readiness says so
-	panic(http.ErrAbortHandler)
 }
 
 // headers are those of every answer.

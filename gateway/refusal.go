@@ -292,11 +292,22 @@ func refusedStatus(resp *upstream.Response) *Refusal {
 // refuse records the refusal, and then answers it. Once part of a body has left, the
 // stream is aborted instead: a cut answer must look cut.
 func (g *Gateway) refuse(c *call, err error) {
+	r := g.settle(c, err)
+	if r == nil {
+		panic(http.ErrAbortHandler) // a handler that returns without a word has answered 200
+	}
+	c.deny(r)
+}
+
+// settle records how a call ends that is not served, and returns what it is answered with; nil
+// where part of an answer has left already, or nobody is there to take one.
+func (g *Gateway) settle(c *call, err error) *Refusal {
 	r := refused(err)
 	c.outcome(r)
 	g.report(c, r, err)
 	if c.released {
-		c.abort(r)
+		c.cut(r)
+		return nil
 	}
 	c.rec.Kind, c.rec.Status, c.rec.Code = accesslog.KindRefusal, r.status, r.Code
 	c.rec.Subjects, c.rec.Patients, c.rec.More, c.rec.Totals = nil, nil, false, nil // nothing has left
@@ -305,8 +316,13 @@ func (g *Gateway) refuse(c *call, err error) {
 		c.outcome(r)
 	}
 	if r.Code == "client-gone" {
-		panic(http.ErrAbortHandler) // a handler that returns without a word has answered 200
+		return nil
 	}
+	return r
+}
+
+// deny answers with a refusal that is recorded.
+func (c *call) deny(r *Refusal) {
 	h := c.w.Header()
 	c.headers(h)
 	if c.unread {
