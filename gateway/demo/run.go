@@ -38,49 +38,103 @@ const tokenLife = 12 * time.Hour
 // seed makes every demo's patients the same.
 const seed = 1
 
-// Run starts the sandbox EHR, the authorization server and the gateway, tells what to
-// try, and serves until ctx ends.
-func Run(ctx context.Context, o Options) (err error) {
+// Run starts a demo, tells what to try, and serves until ctx ends.
+func Run(ctx context.Context, o Options) error {
 	if o.Env != "" {
 		if err := writable(o.Env); err != nil {
 			return fmt.Errorf("--env %s: %w", o.Env, err)
 		}
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	if o.Dir == "" {
-		if o.Dir, err = os.MkdirTemp("", "halfdoor-demo-"); err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, os.RemoveAll(o.Dir)) }()
+	d, err := Start(ctx, o)
+	if err != nil && err == context.Cause(ctx) {
+		return nil // ended before it began
 	}
-	p, err := prepare(o)
 	if err != nil {
 		return err
 	}
-	defer p.close()
+	if err := d.parts.show(ctx, o); err != nil {
+		return errors.Join(err, d.Close())
+	}
+	return d.Wait()
+}
 
-	running := make(chan error, 1)
+// Demo is one that serves.
+type Demo struct {
+	parts *parts
+	stop  context.CancelFunc
+	ended chan struct{}
+	err   error // how it ended
+}
+
+// Start starts the sandbox EHR, the authorization server and the gateway, and returns once all
+// three serve. They do so until ctx ends or Close is called.
+func Start(ctx context.Context, o Options) (_ *Demo, err error) {
+	undo := func() error { return nil }
+	if o.Dir == "" {
+		if o.Dir, err = os.MkdirTemp("", "halfdoor-demo-"); err != nil {
+			return nil, err
+		}
+		undo = func() error { return os.RemoveAll(o.Dir) }
+	}
+	p, err := prepare(o)
+	if err != nil {
+		return nil, errors.Join(err, undo())
+	}
+	d := &Demo{parts: p, ended: make(chan struct{})}
+	ctx, d.stop = context.WithCancel(ctx)
 	ready := make(chan gateway.Addresses, 1)
 	go func() {
-		running <- gateway.Run(ctx, gateway.RunOptions{
+		defer close(d.ended)
+		defer d.stop()
+		d.err = gateway.Run(ctx, gateway.RunOptions{
 			Load:     func() (*configs.Config, error) { return configs.Load(p.made.Config) },
 			Logger:   zerolog.New(zerolog.ConsoleWriter{Out: o.Log, TimeFormat: time.TimeOnly}).Level(zerolog.WarnLevel).With().Timestamp().Logger(),
 			Version:  o.Version,
 			Listener: p.front, Admin: p.back,
 			Ready: func(a gateway.Addresses) { ready <- a },
 		})
+		p.close()
+		d.err = errors.Join(d.err, undo())
 	}()
 	select {
-	case err := <-running:
-		return err
+	case <-d.ended:
+		if d.err == nil {
+			d.err = context.Cause(ctx)
+		}
+		return nil, d.err
 	case <-ready:
+		return d, nil
 	}
-	if err := p.show(ctx, o); err != nil {
-		cancel()
-		return errors.Join(err, <-running)
-	}
-	return <-running
+}
+
+// FHIR is the gateway's base URL.
+func (d *Demo) FHIR() string { return d.parts.fhir() }
+
+// EHR is the base URL of the EHR behind the gateway.
+func (d *Demo) EHR() string { return d.parts.ehr }
+
+// CA is the file with the certificate by which the gateway is trusted.
+func (d *Demo) CA() string { return d.parts.made.CA }
+
+// Token is one for a client: "demo-access", "demo-scheduling", "demo-billing", "demo-nobody",
+// and "demo-app", which was launched for Patient.
+func (d *Demo) Token(client string, o TokenOptions) (string, error) {
+	return d.parts.issuer.Token(client, o)
+}
+
+// Patient is the EHR's id of the patient that demo-app was launched for.
+func (d *Demo) Patient() string { return d.parts.patient }
+
+// Wait returns how the demo ended.
+func (d *Demo) Wait() error {
+	<-d.ended
+	return d.err
+}
+
+// Close ends the demo, once the calls under way have, and removes what it made.
+func (d *Demo) Close() error {
+	d.stop()
+	return d.Wait()
 }
 
 // writable says early why a file could not be made at the end.
@@ -105,6 +159,7 @@ type parts struct {
 	public      string // origin of the gateway
 	ehr         string // base URL of the EHR
 	sandbox     bool
+	patient     string // whom demo-app was launched for
 }
 
 func (p *parts) fhir() string { return p.public + "/fhir" }
@@ -151,9 +206,10 @@ func prepare(o Options) (_ *parts, err error) {
 	}
 	origin := "https://" + issuerL.Addr().String()
 	sandbox := NewEHR(EHROptions{Seed: seed, BaseURL: p.ehr})
+	p.patient = sandbox.IDs("Patient")[0]
 	clients, err := DeskClients(rand.Reader, AppOptions{
 		RedirectURIs: []string{"http://127.0.0.1:8080/callback"},
-		Patient:      sandbox.IDs("Patient")[0], FHIRUser: "Practitioner/" + sandbox.IDs("Practitioner")[0],
+		Patient:      p.patient, FHIRUser: "Practitioner/" + sandbox.IDs("Practitioner")[0],
 	})
 	if err != nil {
 		return nil, err
