@@ -70,10 +70,15 @@ var answers = map[string]answer{
 	"unknown-parameter":   {400, "not-supported", "The parameter {} is not known for this resource type.", after},
 	"malformed-parameter": {400, "invalid", "The value of the parameter {} is malformed.", after},
 	"not-supported":       {403, "not-supported", "The gateway does not offer {}.", never},
+	"missing-parameter":   {400, "required", "The request needs {}.", after},
+	"media-type":          {415, "not-supported", "The request's body has to be FHIR JSON in UTF-8 and uncompressed: JSON Patch for a patch, a form for a search by POST.", after},
+	"malformed-body":      {400, "structure", "The request's body is not the well-formed FHIR JSON that this call takes.", after},
+	"body-mismatch":       {400, "invariant", "The resource in the body is not the one that the address names.", after},
+	"body-too-large":      {413, "too-long", "The request's body, or the number of its entries, is more than the gateway takes.", after},
 	"method-not-allowed":  {405, "not-supported", "The gateway does not offer this method here.", never},
 	"not-acceptable":      {406, "not-supported", "The gateway answers in JSON only, plain or in gzip or zstd.", after},
 	"too-long":            {414, "too-long", "The request is longer than the gateway reads.", after},
-	"body-not-taken":      {400, "invalid", "A request that reads must not have a body.", after},
+	"body-not-taken":      {400, "invalid", "A request of this kind must not have a body.", after},
 	"page-invalid":        {400, "invalid", "This link to another page is not valid for this app, or has expired. Repeat the search.", after},
 	"overloaded":          {503, "throttled", "The gateway has as many calls as it can serve.", soon},
 	"log-unavailable":     {503, "exception", "The access log cannot be written, so nothing may be disclosed. The gateway's operators have been told.", soon},
@@ -225,6 +230,25 @@ func refusedRequest(e *fhir.Error) *Refusal {
 		return refusal("not-acceptable")
 	case fhir.TooLong:
 		return refusal("too-long")
+	case fhir.MissingParameter:
+		if e.Param == "" {
+			return refusal("missing-parameter").naming("search parameters that select the resource")
+		}
+		return refusal("missing-parameter").naming("the parameter " + e.Param)
+	case fhir.UnsupportedHeader:
+		r := refusal("not-supported").naming("the header " + e.Param + " on this call")
+		r.status = http.StatusBadRequest
+		return r
+	case fhir.UnsupportedMedia:
+		return refusal("media-type")
+	case fhir.UnexpectedBody:
+		return refusal("body-not-taken")
+	case fhir.MalformedBody:
+		return refusal("malformed-body")
+	case fhir.BodyMismatch:
+		return refusal("body-mismatch")
+	case fhir.TooLarge:
+		return refusal("body-too-large")
 	}
 	return refusal("malformed-request")
 }

@@ -1,6 +1,9 @@
 package fhir
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Kind says why a request was refused. Its text is stable and holds nothing of
 // the request; the gateway maps it to a status and a sentence.
@@ -41,6 +44,25 @@ const (
 	NotAcceptable Kind = "format-not-acceptable"
 	// TooLong: the request target exceeds a limit (414).
 	TooLong Kind = "target-too-long"
+	// MissingParameter: a search of several types without _type, or a
+	// conditional interaction without criteria, where Error.Param is empty (400).
+	MissingParameter Kind = "parameter-missing"
+	// UnsupportedHeader: a header that changes what the request means, and that
+	// the gateway does not act on here; Error.Param names it (400).
+	UnsupportedHeader Kind = "header-not-supported"
+	// UnsupportedMedia: the body is of no media type that the interaction takes,
+	// or in a content coding (415).
+	UnsupportedMedia Kind = "media-type-not-supported"
+	// UnexpectedBody: a body where none has a meaning (400).
+	UnexpectedBody Kind = "body-unexpected"
+	// MalformedBody: the body is not JSON in UTF-8 without duplicate keys, or
+	// not of the form that the interaction takes (400).
+	MalformedBody Kind = "body-malformed"
+	// BodyMismatch: the resource in the body is not the one that the address
+	// names (400).
+	BodyMismatch Kind = "body-mismatch"
+	// TooLarge: the body, or a batch's number of entries, exceeds a limit (413).
+	TooLarge Kind = "body-too-large"
 )
 
 // Error is the refusal of a request. It never holds a value of the request;
@@ -52,6 +74,7 @@ type Error struct {
 	Param       string      // the header's or parameter's name, without its modifier if it is a known one
 	Modifier    string      // set where the modifier is the reason
 	Allow       []string    // methods, for MethodNotAllowed and UnsupportedInteraction
+	Entry       int         // of a transaction: the entry for which it is refused, counted from 1; else 0
 }
 
 // Error describes the refusal in the gateway's own words.
@@ -66,6 +89,9 @@ func (e *Error) Error() string {
 		if part.value != "" {
 			b.WriteString(" " + part.name + "=" + part.value)
 		}
+	}
+	if e.Entry > 0 {
+		b.WriteString(" entry=" + strconv.Itoa(e.Entry))
 	}
 	return b.String()
 }

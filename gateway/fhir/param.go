@@ -40,21 +40,54 @@ type SearchParameter struct {
 	contact bool     // reads a ContactPoint, whose tokens have no system
 }
 
-// Param is one search parameter of a request, or _count or _sort. Values are
+// Param is one search parameter of a request, or a result parameter. Values are
 // the alternatives that were separated by commas, percent-decoded, but with
 // FHIR's own escapes (see [Escape]) left in place; a value that replaces one
 // must be escaped likewise.
 type Param struct {
+	// Name is the whole name in its one canonical form, without the modifier:
+	// "birthdate", "patient:Patient.birthdate",
+	// "_has:Observation:patient:code".
 	Name     string
 	Modifier string // without its colon; a resource type on references
 	Values   []string
 
-	// Definition is nil for result parameters (_count, _sort). The values of
-	// _sort are names of parameters of the request's type, in order of
-	// precedence, with a leading "-" for descending.
+	// Definition is that of the parameter which compares the values: the last of
+	// a chain. It is nil for result parameters (_count, _sort, _since, _at) and
+	// for the parameters of an operation. The values of _sort are names of
+	// parameters of the request's type, in order of precedence, with a leading
+	// "-" for descending.
 	Definition *SearchParameter
 
+	// Links are the steps of a chain or _has, outermost first, that lead from
+	// the searched type to the one of which Definition is a parameter.
+	Links []Link
+
 	sort []*SearchParameter
+}
+
+// Link is a step from one type to another, over a reference parameter.
+type Link struct {
+	Type       string           // the type that holds the reference
+	Definition *SearchParameter // its reference parameter
+	Target     string           // the type that the reference has to point to
+
+	// Reverse is set for _has, which goes from Target to Type: what follows is
+	// about Type. Otherwise what follows is about Target.
+	Reverse bool
+}
+
+// On is the type of which Definition is a parameter, in a search of
+// resourceType.
+func (p Param) On(resourceType string) string {
+	if len(p.Links) == 0 {
+		return resourceType
+	}
+	last := p.Links[len(p.Links)-1]
+	if last.Reverse {
+		return last.Type
+	}
+	return last.Target
 }
 
 // Reads returns the paths below the resource type of all that the EHR reads to
