@@ -171,6 +171,21 @@ type Limits struct {
 	// ConcurrentRequests is how many calls are served at once; beyond it the answer is 503 with Retry-After. Default
 	// 1024, from 1 to 1000000.
 	ConcurrentRequests int `yaml:"concurrent_requests"`
+
+	// PatientsPerHour is of how many distinct patients one actor (a subject at a client of an issuer) may be told within
+	// any sixty minutes; beyond it the answer is 429, or is cut before the window that names one more. Default 200, from
+	// 1 to 1000000; 0 is no limit. A list counts each patient that it names; one who was named within the hour costs
+	// nothing. It is counted in memory: a restart begins anew.
+	PatientsPerHour int `yaml:"patients_per_hour"`
+
+	// CallsPerMinute is how many calls one client of an issuer may make in a minute, with a minute's calls at once at
+	// most; beyond it the answer is 429 with Retry-After. Default 0: no limit; at most 1000000.
+	CallsPerMinute int `yaml:"calls_per_minute"`
+
+	// SourceCallsPerMinute is the same for one network address (of IPv6, a /64), judged before the caller is known, so
+	// that whoever tries out tokens is slowed down. Default 0: no limit; at most 1000000. Everyone behind one proxy
+	// shares an address, unless it is among trusted_proxies.
+	SourceCallsPerMinute int `yaml:"source_calls_per_minute"`
 }
 
 // Log is the operator's log.

@@ -40,6 +40,7 @@ func (c *Config) defaults() {
 		WriteTimeout:       seconds(30),
 		Window:             64 << 10,
 		ConcurrentRequests: 1024,
+		PatientsPerHour:    200,
 	}
 	c.Log = Log{Level: "info", Format: "json"}
 	c.ShutdownTimeout = seconds(30)

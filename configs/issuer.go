@@ -66,6 +66,14 @@ type Client struct {
 	// token's claims alone, and a ticket by header only where the token names none. Whoever holds this client's tokens can
 	// then state them.
 	TrustHeaders []string `yaml:"trust_headers"`
+
+	// PatientsPerHour is this client's own limit in place of limits.patients_per_hour, for each of its subjects. From 0,
+	// no limit, to 1000000. Default: that of limits.
+	PatientsPerHour *int `yaml:"patients_per_hour"`
+
+	// CallsPerMinute is this client's own limit in place of limits.calls_per_minute. From 0, no limit, to 1000000.
+	// Default: that of limits.
+	CallsPerMinute *int `yaml:"calls_per_minute"`
 }
 
 // Signatures made with a private key alone. With a symmetric algorithm, whoever can verify a token can make one.
@@ -137,6 +145,12 @@ func (c *Config) validateClients(r *report) {
 		r.list(at+".trust_headers", l.TrustHeaders)
 		for j, h := range l.TrustHeaders {
 			r.oneOf(index(at+".trust_headers", j), h, "ticket", "category", "purpose")
+		}
+		if l.PatientsPerHour != nil {
+			r.count(at+".patients_per_hour", *l.PatientsPerHour, 0, 1_000_000)
+		}
+		if l.CallsPerMinute != nil {
+			r.count(at+".calls_per_minute", *l.CallsPerMinute, 0, 1_000_000)
 		}
 	}
 }

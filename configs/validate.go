@@ -61,6 +61,9 @@ func (c *Config) validateLimits(r *report) {
 		r.add("limits.response_bytes", "want 0B, for no bound, or at least limits.window, %s", l.Window)
 	}
 	r.count("limits.concurrent_requests", l.ConcurrentRequests, 1, 1_000_000)
+	r.count("limits.patients_per_hour", l.PatientsPerHour, 0, 1_000_000)
+	r.count("limits.calls_per_minute", l.CallsPerMinute, 0, 1_000_000)
+	r.count("limits.source_calls_per_minute", l.SourceCallsPerMinute, 0, 1_000_000)
 }
 
 var originForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*$`)

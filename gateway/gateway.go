@@ -21,6 +21,7 @@ import (
 
 	"github.com/halfdoor/halfdoor/configs"
 	"github.com/halfdoor/halfdoor/gateway/accesslog"
+	"github.com/halfdoor/halfdoor/gateway/state"
 )
 
 // Options is what a Gateway is made of.
@@ -30,6 +31,7 @@ type Options struct {
 	Version string           // of the program, for records and metrics
 	Now     func() time.Time // default time.Now
 	LogFS   accesslog.FS     // default the operating system's; a test may break it
+	Quota   Quota            // default one of this process; a test may break it
 }
 
 // A Gateway serves the FHIR listener. One generation of configuration, policies, datasets
@@ -42,6 +44,9 @@ type Gateway struct {
 	metrics *metrics
 	room    *room
 	fixed   fixed
+	quota   Quota
+	usage   func() state.Usage // of the quota, where it is ours
+	rate    *state.Rate
 
 	encoders encoders // of what leaves
 
@@ -88,6 +93,11 @@ func New(o Options) (*Gateway, error) {
 		log:     log,
 		room:    newRoom(cfg.Limits.ConcurrentRequests),
 		fixed:   fixedOf(cfg),
+		rate:    state.NewRate(state.RateOptions{Now: o.Now}),
+	}
+	counted := state.NewQuota(state.QuotaOptions{Now: o.Now})
+	if g.quota, g.usage = o.Quota, counted.Usage; g.quota == nil {
+		g.quota = counted
 	}
 	g.metrics = newMetrics(g)
 	gen, err := build(cfg, nil, o.Now)

@@ -28,6 +28,11 @@ type generation struct {
 	vault    *vault.Vault
 	routes   []*route
 	trusts   map[clientKey][]string
+
+	commonQuotas quotas
+	ownQuotas    map[clientKey]quotas
+	sourceCalls  int // of one source per minute; 0 is no limit
+
 	proxies  []netip.Prefix
 	limits   fhir.Limits
 	window   int
@@ -66,6 +71,8 @@ func build(cfg *configs.Config, before *generation, now func() time.Time) (_ *ge
 		issuer:   cfg.Issuers[0].URL,
 		files:    cfg.Files(),
 	}
+	g.commonQuotas, g.ownQuotas = quotasOf(cfg)
+	g.sourceCalls = cfg.Limits.SourceCallsPerMinute
 	g.holders.Store(1)
 	defer func() {
 		if err != nil {

@@ -33,7 +33,7 @@ func TestNoSilentOK(t *testing.T) {
 			fmt.Fprintf(&many, `{"actor":{"reference":"Patient/registration-number-%d"}}`, i)
 		}
 		many.WriteString(`]}}]}`)
-		w := newWorld(t, withEHR(says(many.String())), withConfig(func(y string) string { return y + "policy:\n  bundle: bundle\n" }), withBundle(map[string]string{
+		w := newWorld(t, withEHR(says(many.String())), withConfig(func(y string) string { return y + "policy:\n  bundle: bundle\nlimits: {patients_per_hour: 0}\n" }), withBundle(map[string]string{
 			"halfdoor/decision.rego":                 strings.Replace(allowAll, `"access"`, `"scheduling"`, 1),
 			"halfdoor/datasets/scheduling/data.yaml": "title: Narrow\nversion: 1\nresources:\n  Appointment: {id: token, status: keep}\nsearch: {}\nwrite: {}\n",
 		}))

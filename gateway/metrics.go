@@ -50,6 +50,12 @@ func newMetrics(g *Gateway) *metrics {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "halfdoor_configuration_current", Help: "1 while the newest configuration is the one that serves; 0 after a refused reload."}, func() float64 {
 			return flag(g.reloadFail.Load() == nil)
 		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "halfdoor_quota_patients", Help: "Pairs of an actor and a patient told of within the hour, as counted towards quotas."}, func() float64 {
+			return float64(g.usage().Patients)
+		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "halfdoor_quota_patients_most", Help: "Patients that one actor was told of within the hour, of the actor with most."}, func() float64 {
+			return float64(g.usage().Most)
+		}),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)

@@ -135,7 +135,7 @@ func (c *call) decided(d *policies.Decision) {
 func (c *call) outcome(r *Refusal) { c.code = r.Code }
 
 // names adds the subjects of a window: each resource in the token that this client sees,
-// each patient by the log's own keyed hash.
+// each patient by the log's own keyed hash. The patients count towards the actor's quota.
 func (c *call) names(ehr string, seal *vault.Sealer, subjects transforms.Subjects) error {
 	c.rec.Subjects, c.rec.Patients = c.rec.Subjects[:0], c.rec.Patients[:0]
 	for kind, id := range subjects.All() {
@@ -148,7 +148,7 @@ func (c *call) names(ehr string, seal *vault.Sealer, subjects transforms.Subject
 			c.rec.Patients = append(c.rec.Patients, c.g.log.Patient(ehr, string(id)))
 		}
 	}
-	return nil
+	return c.tell(c.rec.Patients)
 }
 
 // await gives the client its time to take what is written next, after so long a wait for an

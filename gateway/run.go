@@ -28,6 +28,7 @@ type RunOptions struct {
 	Version string
 	Now     func() time.Time // default time.Now
 	LogFS   accesslog.FS     // as in Options
+	Quota   Quota            // as in Options
 
 	Listener, Admin net.Listener     // Run closes them; default: opened as the configuration says
 	Reload          <-chan os.Signal // each asks for a reload
@@ -50,7 +51,7 @@ func Run(ctx context.Context, o RunOptions) error {
 	if cfg, err = o.Load(); err != nil { // again: what changed before the watch began is in it now
 		return err
 	}
-	g, err := New(Options{Config: cfg, Logger: o.Logger, Version: o.Version, Now: o.Now, LogFS: o.LogFS})
+	g, err := New(Options{Config: cfg, Logger: o.Logger, Version: o.Version, Now: o.Now, LogFS: o.LogFS, Quota: o.Quota})
 	if err != nil {
 		return err
 	}
@@ -231,6 +232,7 @@ func (g *Gateway) status() any {
 	s := map[string]any{
 		"version": g.version, "policy_revision": gen.policies.Revision(), "datasets": gen.policies.Datasets(),
 		"draining": g.draining.Load(), "access_log": "healthy",
+		"patients_told": g.usage(),
 	}
 	if err := g.log.Err(); err != nil {
 		s["access_log"] = err.Error()

@@ -30,6 +30,9 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 		return refusal("overloaded")
 	}
 	defer g.room.leave()
+	if err := c.knock(); err != nil {
+		return err
+	}
 	if r.ContentLength != 0 && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		return refusal("body-not-taken") // RFC 9110, section 9.3.1: perhaps another request, for another server
 	}
@@ -49,6 +52,9 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 		return err
 	}
 	c.by(caller)
+	if err := c.often(caller); err != nil {
+		return err
+	}
 	seal, err := c.gen.vault.Sealer(route.tenant, TokenClient(caller.Issuer, caller.ClientID), route.name)
 	if err != nil {
 		return err
