@@ -152,6 +152,14 @@ type Limits struct {
 	// ReadHeaderTimeout is how long a client may take to send a request's header. A duration, from 100ms to 5m; default 10s.
 	ReadHeaderTimeout Duration `yaml:"read_header_timeout"`
 
+	// RequestBytes is the largest request body; beyond it the answer is 413. A call holds its body whole, and it is read
+	// from authenticated callers alone. Bytes, from 1KiB to 64MiB; default 1MiB.
+	RequestBytes Bytes `yaml:"request_bytes"`
+
+	// ReadBodyTimeout is how long a client may take to send a request's body; then the answer is 408. A duration, from
+	// 100ms to 5m; default 30s.
+	ReadBodyTimeout Duration `yaml:"read_body_timeout"`
+
 	// IdleTimeout is how long a connection is kept between two requests. A duration, from 100ms to 1h; default 2m.
 	IdleTimeout Duration `yaml:"idle_timeout"`
 

@@ -35,7 +35,9 @@ func (c *Config) defaults() {
 	c.Limits = Limits{
 		HeaderBytes:        32 << 10,
 		URLBytes:           8 << 10,
+		RequestBytes:       1 << 20,
 		ReadHeaderTimeout:  seconds(10),
+		ReadBodyTimeout:    seconds(30),
 		IdleTimeout:        seconds(120),
 		WriteTimeout:       seconds(30),
 		Window:             64 << 10,

@@ -53,7 +53,9 @@ func (c *Config) validateLimits(r *report) {
 	l := c.Limits
 	r.size("limits.header_bytes", l.HeaderBytes, 4<<10, 1<<20)
 	r.size("limits.url_bytes", l.URLBytes, 256, l.HeaderBytes)
+	r.size("limits.request_bytes", l.RequestBytes, 1<<10, 64<<20)
 	r.between("limits.read_header_timeout", l.ReadHeaderTimeout, 100*time.Millisecond, 5*time.Minute)
+	r.between("limits.read_body_timeout", l.ReadBodyTimeout, 100*time.Millisecond, 5*time.Minute)
 	r.between("limits.idle_timeout", l.IdleTimeout, 100*time.Millisecond, time.Hour)
 	r.between("limits.write_timeout", l.WriteTimeout, 100*time.Millisecond, time.Hour)
 	r.size("limits.window", l.Window, 4<<10, 1<<20)

@@ -25,7 +25,7 @@ func (g *Gateway) describe(c *call, r *http.Request, rt *route, document string)
 	if document == smartPath {
 		return g.describeSMART(c, r, rt)
 	}
-	req, err := fhir.Parse(message(r, document), c.gen.limits)
+	req, err := fhir.Parse(message(r, document, nil), c.gen.limits)
 	c.asks(req, err)
 	if err != nil {
 		return err
@@ -73,6 +73,6 @@ func (c *call) send(body []byte, contentType string) {
 }
 
 // message is what the FHIR parser reads of a request.
-func message(r *http.Request, below string) fhir.Message {
-	return fhir.Message{Method: r.Method, Path: below, Query: r.URL.RawQuery, Header: r.Header}
+func message(r *http.Request, below string, body []byte) fhir.Message {
+	return fhir.Message{Method: r.Method, Path: below, Query: r.URL.RawQuery, Header: r.Header, Body: body}
 }

@@ -35,6 +35,8 @@ type generation struct {
 
 	proxies  []netip.Prefix
 	limits   fhir.Limits
+	body     int64         // of a request, in bytes
+	bodyTime time.Duration // for a client to send it
 	window   int
 	patience time.Duration // for a client to take one window
 	longest  time.Duration // that an EHR may take for a whole call
@@ -65,6 +67,8 @@ func build(cfg *configs.Config, before *generation, now func() time.Time) (_ *ge
 		trusts:   trusts(cfg.Clients),
 		proxies:  cfg.TrustedProxies,
 		limits:   fhir.Limits{URLBytes: int(cfg.Limits.URLBytes)},
+		body:     int64(cfg.Limits.RequestBytes),
+		bodyTime: time.Duration(cfg.Limits.ReadBodyTimeout),
 		window:   int(cfg.Limits.Window),
 		patience: time.Duration(cfg.Limits.WriteTimeout),
 		admin:    cfg.Admin.Token,

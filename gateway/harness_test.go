@@ -191,11 +191,17 @@ func (w *world) get(token, path string, headers ...string) reply {
 
 func (w *world) do(method, token, path string, headers ...string) reply {
 	w.t.Helper()
+	return w.send(method, token, path, nil, headers...)
+}
+
+// send is a call with a body.
+func (w *world) send(method, token, path string, body io.Reader, headers ...string) reply {
+	w.t.Helper()
 	address := w.fhir + path
 	if strings.HasPrefix(path, "https://") {
 		address = path
 	}
-	req, err := http.NewRequest(method, address, nil)
+	req, err := http.NewRequest(method, address, body)
 	check(w.t, err)
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
@@ -208,8 +214,8 @@ func (w *world) do(method, token, path string, headers ...string) reply {
 		return reply{err: err}
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	return reply{status: resp.StatusCode, header: resp.Header, body: body, err: err}
+	answer, err := io.ReadAll(resp.Body)
+	return reply{status: resp.StatusCode, header: resp.Header, body: answer, err: err}
 }
 
 // records are those of one request id, or all.

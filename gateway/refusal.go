@@ -79,6 +79,8 @@ var answers = map[string]answer{
 	"not-acceptable":      {406, "not-supported", "The gateway answers in JSON only, plain or in gzip or zstd.", after},
 	"too-long":            {414, "too-long", "The request is longer than the gateway reads.", after},
 	"body-not-taken":      {400, "invalid", "A request of this kind must not have a body.", after},
+	"body-broken":         {400, "invalid", "The body of the request did not arrive whole.", after},
+	"body-slow":           {408, "timeout", "The body of the request did not arrive in time.", soon},
 	"page-invalid":        {400, "invalid", "This link to another page is not valid for this app, or has expired. Repeat the search.", after},
 	"patient-quota":       {429, "throttled", "This account has been told of as many different patients within an hour as it may. Patients of the last hour can still be looked up; others later.", soon},
 	"quota-unavailable":   {503, "exception", "The gateway cannot count whom it tells of whom, so nothing may be disclosed. Its operators have been told.", soon},

@@ -131,7 +131,7 @@ func (g *Gateway) server(cfg *configs.Config, noise *stdlog.Logger) *http.Server
 		Handler:           g,
 		MaxHeaderBytes:    int(cfg.Limits.HeaderBytes),
 		ReadHeaderTimeout: time.Duration(cfg.Limits.ReadHeaderTimeout),
-		ReadTimeout:       time.Duration(cfg.Limits.ReadHeaderTimeout), // no interaction here has a body
+		ReadTimeout:       time.Duration(cfg.Limits.ReadHeaderTimeout), // read moves it, once it is known who sends the body
 		IdleTimeout:       time.Duration(cfg.Limits.IdleTimeout),
 
 		DisableGeneralOptionsHandler: true,                                                              // "OPTIONS *" is refused and recorded like any other

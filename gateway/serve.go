@@ -33,8 +33,8 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 	if err := c.knock(); err != nil {
 		return err
 	}
-	if r.ContentLength != 0 && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
-		return refusal("body-not-taken") // RFC 9110, section 9.3.1: perhaps another request, for another server
+	if r.ContentLength != 0 && !takesBody(r.Method) {
+		return refusal("body-not-taken")
 	}
 
 	route, below, err := c.gen.route(r)
@@ -61,8 +61,12 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 	}
 
 	// One interaction, wholly understood, under a ticket and purpose.
-	req, err := fhir.Parse(message(r, below), c.gen.limits)
+	body, unread := c.read(r)
+	req, err := fhir.Parse(message(r, below, body), c.gen.limits)
 	c.asks(req, err)
+	if unread != nil {
+		return unread
+	}
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,100 @@
+package gateway_test
+
+import (
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/halfdoor/halfdoor/gateway/accesslog"
+	"github.com/halfdoor/halfdoor/gateway/demo"
+)
+
+// endless is a body that does not end, and that no length is told of.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
+	}
+	return len(p), nil
+}
+
+// silent is a body that does not begin until the test is over.
+type silent struct{ over <-chan struct{} }
+
+func (s silent) Read([]byte) (int, error) {
+	<-s.over
+	return 0, io.EOF
+}
+
+// TestBodies sends bodies that the gateway must not take, and sees the refusal and its record.
+func TestBodies(t *testing.T) {
+	w := newWorld(t, withConfig(func(y string) string {
+		return y + "limits: {request_bytes: 4KiB, read_body_timeout: 200ms}\n"
+	}))
+	token := w.token("demo-scheduling", demo.TokenOptions{})
+	over := make(chan struct{})
+	t.Cleanup(func() { close(over) })
+	json := []string{"Content-Type", "application/fhir+json"}
+	for protocol, speak := range protocols {
+		speak(w)
+		for _, c := range []struct {
+			name, method, token string
+			body                io.Reader
+			headers             []string
+			status              int
+			code                string
+		}{
+			{"too large by its length", "POST", token, strings.NewReader(strings.Repeat(" ", 4<<10+1)), json, 413, "body-too-large"},
+			{"too large, and of no length", "PUT", token, io.LimitReader(endless{}, 4<<10+1), json, 413, "body-too-large"},
+			{"without end", "PATCH", token, endless{}, json, 413, "body-too-large"},
+			{"that never comes", "POST", token, silent{over}, json, 408, "body-slow"},
+			{"in a content coding", "POST", token, strings.NewReader("{}"), append(json, "Content-Encoding", "gzip"), 415, "media-type"},
+			{"of a deletion", "DELETE", token, strings.NewReader("{}"), json, 400, "body-not-taken"},
+			{"without end, of nobody", "POST", "", endless{}, json, 401, "token-missing"},
+		} {
+			t.Run(protocol+" "+c.name, func(t *testing.T) {
+				before := w.ehr.Requests()
+				r := w.send(c.method, c.token, "/Appointment/1", c.body, c.headers...)
+				if r.status != c.status || r.code() != c.code {
+					t.Fatalf("%d %s %v, want %d %s", r.status, r.code(), r.err, c.status, c.code)
+				}
+				if rec := w.record(r); rec.Kind != accesslog.KindRefusal || rec.Status != c.status || rec.Code != c.code {
+					t.Errorf("record %+v", rec)
+				}
+				if w.ehr.Requests() != before {
+					t.Error("the EHR was asked")
+				}
+			})
+		}
+	}
+}
+
+// TestBodyOnTheWire sends bodies that no HTTP library would.
+func TestBodyOnTheWire(t *testing.T) {
+	w := newWorld(t)
+	token := w.token("demo-scheduling", demo.TokenOptions{})
+	w.get(token, "/Practitioner?_count=1") // keys are there
+	head := func(token string, more ...string) string {
+		return "POST /fhir/Appointment HTTP/1.1\r\nHost: x\r\nContent-Type: application/fhir+json\r\nAuthorization: Bearer " + token + "\r\n" + strings.Join(more, "\r\n") + "\r\n\r\n"
+	}
+	for _, c := range []struct {
+		name, text string
+		status     int
+		code       string
+	}{
+		{"broken chunk", head(token, "Transfer-Encoding: chunked") + "zz\r\nhello\r\n0\r\n\r\n", 400, "body-broken"},
+		{"another request behind a broken chunk", head(token, "Transfer-Encoding: chunked") + "5\r\nhelloGET /fhir/metadata HTTP/1.1\r\nHost: x\r\n\r\n", 400, "body-broken"},
+		{"asks before it sends, and may not", head("nonsense", "Content-Length: 5", "Expect: 100-continue"), 401, "token-malformed"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := w.wire(c.text, 1) // "100 Continue" would be the first
+			if len(got) != 1 || got[0].status != c.status || got[0].code() != c.code {
+				t.Fatalf("%+v, want one %d %s", got, c.status, c.code)
+			}
+			if rec := w.record(got[0]); rec.Status != c.status || rec.Code != c.code {
+				t.Errorf("record %+v", rec)
+			}
+		})
+	}
+}
