@@ -16,7 +16,6 @@ func generate(seed uint64, patients int) *store {
 		g.patient(i)
 	}
 	g.deletedPatient(patients)
-	g.store.index()
 	return g.store
 }
 

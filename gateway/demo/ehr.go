@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 )
 
@@ -24,9 +25,11 @@ type EHROptions struct {
 }
 
 // EHR is a sandbox EHR. It serves FHIR R4 JSON below BasePath, without asking who
-// calls, and never changes.
+// calls. What is written to it is kept as long as it lives: the same writes, in the
+// same order, make of the same seed the same bytes.
 type EHR struct {
-	store   *store
+	state   atomic.Pointer[store]
+	writing sync.Mutex // held from the state that a write begins with to the one that it leaves
 	baseURL atomic.Pointer[string]
 }
 
@@ -35,7 +38,8 @@ func NewEHR(o EHROptions) *EHR {
 	if o.Patients <= 0 {
 		o.Patients = 60
 	}
-	e := &EHR{store: generate(o.Seed, o.Patients)}
+	e := &EHR{}
+	e.state.Store(generate(o.Seed, o.Patients))
 	e.SetBaseURL(o.BaseURL)
 	return e
 }
@@ -47,13 +51,13 @@ func (e *EHR) SetBaseURL(url string) {
 }
 
 // Types lists the resource types that the sandbox holds.
-func (e *EHR) Types() []string { return slices.Clone(e.store.kinds) }
+func (e *EHR) Types() []string { return slices.Clone(e.state.Load().kinds) }
 
 // IDs lists the ids of a type, in the order in which a search without _sort finds
 // them.
 func (e *EHR) IDs(resourceType string) []string {
 	var ids []string
-	for _, r := range e.store.live(resourceType) {
+	for _, r := range e.state.Load().live(resourceType) {
 		ids = append(ids, r.id)
 	}
 	return ids
@@ -62,9 +66,11 @@ func (e *EHR) IDs(resourceType string) []string {
 // Deleted lists the ids of a type that are answered by 410.
 func (e *EHR) Deleted(resourceType string) []string {
 	var ids []string
-	for _, r := range e.store.byKind[resourceType] {
-		if r.deleted {
-			ids = append(ids, r.id)
+	if s := e.state.Load().shelves[resourceType]; s != nil {
+		for _, r := range s.all {
+			if r.deleted() {
+				ids = append(ids, r.id)
+			}
 		}
 	}
 	return ids
@@ -73,7 +79,7 @@ func (e *EHR) Deleted(resourceType string) []string {
 // Resource returns the body of a resource as a read answers it. The base URL must
 // have been set for the absolute URLs in it to be right.
 func (e *EHR) Resource(resourceType, id string) ([]byte, bool) {
-	r, ok := e.store.get(resourceType + "/" + id)
+	r, ok := e.state.Load().get(resourceType + "/" + id)
 	if !ok {
 		return nil, false
 	}
@@ -89,7 +95,7 @@ func (e *EHR) base(r *http.Request) string {
 
 // ServeHTTP answers one FHIR interaction.
 func (e *EHR) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &call{ehr: e, w: w, r: r, base: e.base(r)}
+	c := &call{ehr: e, w: w, r: r, base: e.base(r), store: e.state.Load()}
 	if err := c.serve(); err != nil {
 		c.refuse(err)
 	}
@@ -102,10 +108,13 @@ type call struct {
 	r      *http.Request
 	base   string
 	pretty bool
+	store  *store // as it was when the call began; within a transaction, as its writes so far left it
+	edit   *edit  // of the transaction that the call is an entry of
+	assign string // the id that a create of a transaction was promised
 }
 
 func (c *call) serve() error {
-	path, ok := strings.CutPrefix(c.r.URL.Path, BasePath+"/")
+	path, ok := strings.CutPrefix(c.r.URL.Path+"/", BasePath+"/")
 	if !ok {
 		return &failure{status: http.StatusNotFound, code: "not-found", text: "no FHIR endpoint here; it is " + c.base}
 	}
@@ -116,24 +125,30 @@ func (c *call) serve() error {
 		return &failure{status: http.StatusNotAcceptable, code: "not-supported", text: "this server speaks application/fhir+json alone"}
 	}
 	c.pretty = c.r.Form.Get("_pretty") == "true"
-	segments := strings.Split(path, "/")
-	posted := c.r.Method == http.MethodPost && (segments[len(segments)-1] == "_search" || segments[len(segments)-1] == "$everything")
-	if c.r.Method != http.MethodGet && c.r.Method != http.MethodHead && !posted {
-		return &failure{status: http.StatusMethodNotAllowed, code: "not-supported", text: "this sandbox cannot be written to"}
+	segments := strings.Split(strings.TrimSuffix(path, "/"), "/")
+	switch {
+	case c.r.Method == http.MethodGet || c.r.Method == http.MethodHead,
+		c.r.Method == http.MethodPost && slices.Contains([]string{"_search", "$everything"}, segments[len(segments)-1]):
+		return c.look(segments)
+	case segments[0] == "" && c.r.Method == http.MethodPost:
+		return c.posted()
 	}
-	if segments[0] == "metadata" && len(segments) == 1 {
-		return c.capabilities()
-	}
-	return c.route(segments)
+	return c.change(segments)
 }
 
-func (c *call) route(s []string) error {
-	if parameters[s[0]] == nil {
-		return &failure{status: http.StatusNotFound, code: "not-supported", text: fmt.Sprintf("no resource type %q here", s[0])}
-	}
+// look answers what changes nothing.
+func (c *call) look(s []string) error {
 	switch {
+	case s[0] == "metadata" && len(s) == 1:
+		return c.capabilities()
+	case s[0] == "_history" && len(s) == 1:
+		return c.history("", "")
+	case parameters[s[0]] == nil:
+		return unknownType(s[0])
 	case len(s) == 1 || len(s) == 2 && s[1] == "_search":
 		return c.search(s[0], nil, s[0])
+	case len(s) == 2 && s[1] == "_history":
+		return c.history(s[0], "")
 	case len(s) == 2:
 		return c.read(s[0], s[1], "")
 	case len(s) == 3 && s[2] == "_history":
@@ -146,6 +161,10 @@ func (c *call) route(s []string) error {
 		return c.compartment(s[1], s[2])
 	}
 	return &failure{status: http.StatusNotFound, code: "not-supported", text: "no such interaction: " + strings.Join(s, "/")}
+}
+
+func unknownType(kind string) error {
+	return &failure{status: http.StatusNotFound, code: "not-supported", text: fmt.Sprintf("no resource type %q here", kind)}
 }
 
 // acceptsJSON follows https://hl7.org/fhir/R4/http.html#mime-type: _format wins.

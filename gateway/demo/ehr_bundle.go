@@ -39,7 +39,8 @@ func (c *call) bundle(kind string, total int, counted bool, links []link) *bundl
 	return b
 }
 
-// entry adds a resource, with the members that stand beside it.
+// entry adds a resource, with the members that stand beside it; of one that is
+// deleted there is no body.
 func (b *bundle) entry(r *resource, body []byte, beside object) {
 	switch {
 	case b.entries > 0:
@@ -52,8 +53,10 @@ func (b *bundle) entry(r *resource, body []byte, beside object) {
 	b.entries++
 	e := append(b.scratch[:0], `{"fullUrl":`...)
 	e = appendString(e, b.c.base+"/"+r.reference())
-	e = append(e, `,"resource":`...)
-	e = append(e, rebase(body, b.c.base)...)
+	if body != nil {
+		e = append(e, `,"resource":`...)
+		e = append(e, rebase(body, b.c.base)...)
+	}
 	e = append(e, ',')
 	e = append(e, appendValue(nil, beside)[1:]...)
 	b.scratch = e

@@ -28,7 +28,7 @@ func (c *call) chain(kind, head, rest, value string) (test, error) {
 		target = p.target
 	}
 	inner := map[string]test{}
-	for _, k := range c.ehr.store.kinds {
+	for _, k := range c.store.kinds {
 		if t, err := c.criterion(k, rest, value); err == nil && (target == "" || k == target) {
 			inner[k] = t
 		}
@@ -38,7 +38,7 @@ func (c *call) chain(kind, head, rest, value string) (test, error) {
 	}
 	return func(r *resource) bool {
 		for _, v := range r.values(p) {
-			other, ok := c.ehr.store.get(relative(v.Get("reference").Str))
+			other, ok := c.store.get(relative(v.Get("reference").Str))
 			if ok && inner[other.kind] != nil && inner[other.kind](other) {
 				return true
 			}
@@ -61,7 +61,7 @@ func (c *call) reverseChain(kind, rest, value string) (test, error) {
 		return nil, err
 	}
 	return func(r *resource) bool {
-		return slices.ContainsFunc(c.ehr.store.pointing[r.reference()][parts[0]], func(other *resource) bool {
+		return slices.ContainsFunc(c.store.pointing(r.reference(), parts[0]), func(other *resource) bool {
 			return other.pointsBy(p, r.reference()) && inner(other)
 		})
 	}, nil

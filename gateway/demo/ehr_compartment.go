@@ -44,8 +44,8 @@ func (c *call) everything(id string) error {
 		}
 	}
 	all := []*resource{patient}
-	for _, kind := range c.ehr.store.kinds {
-		for _, r := range c.ehr.store.pointing[patient.reference()][kind] {
+	for _, kind := range c.store.kinds {
+		for _, r := range c.store.pointing(patient.reference(), kind) {
 			if r != patient && r.belongsTo(patient) {
 				all = append(all, r)
 			}

@@ -73,7 +73,7 @@ func (c *call) included(inclusions []inclusion, matches []*resource) []*resource
 func (c *call) follow(i inclusion, from *resource) []*resource {
 	var found []*resource
 	if i.reverse {
-		for _, r := range c.ehr.store.pointing[from.reference()][i.kind] {
+		for _, r := range c.store.pointing(from.reference(), i.kind) {
 			if i.any || (i.target == "" || i.target == from.kind) && r.pointsBy(i.parameter, from.reference()) {
 				found = append(found, r)
 			}
@@ -84,7 +84,7 @@ func (c *call) follow(i inclusion, from *resource) []*resource {
 		return nil
 	}
 	add := func(reference string) {
-		if r, ok := c.ehr.store.get(relative(reference)); ok && (i.target == "" || r.kind == i.target) {
+		if r, ok := c.store.get(relative(reference)); ok && (i.target == "" || r.kind == i.target) {
 			found = append(found, r)
 		}
 	}
@@ -103,7 +103,7 @@ func (c *call) referred(rs []*resource) []*resource {
 	var found []*resource
 	for _, from := range rs {
 		references(gjson.ParseBytes(from.current().body), func(reference string) {
-			r, ok := c.ehr.store.get(reference)
+			r, ok := c.store.get(reference)
 			if ok && r.kind != "Patient" && !slices.Contains(rs, r) && !slices.Contains(found, r) {
 				found = append(found, r)
 			}

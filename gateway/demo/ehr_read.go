@@ -34,7 +34,7 @@ func (c *call) refuse(err error) {
 	f := &failure{status: http.StatusInternalServerError, code: "exception", text: err.Error()}
 	errors.As(err, &f)
 	if f.status == http.StatusMethodNotAllowed {
-		c.w.Header().Set("Allow", "GET, HEAD")
+		c.w.Header().Set("Allow", "GET, HEAD, POST, PUT, DELETE")
 	}
 	c.write(f.status, appendValue(nil, f.outcome()))
 }
@@ -47,22 +47,33 @@ func (f *failure) outcome() object {
 // find looks a resource up. Like many servers it is helpful to a fault: its
 // diagnostics name other patients, and those who were deleted.
 func (c *call) find(kind, id string) (*resource, error) {
-	r, ok := c.ehr.store.byRef[kind+"/"+id]
+	r, ok := c.store.find(kind + "/" + id)
 	if !ok {
-		all := c.ehr.store.live(kind)
-		near := all[len(id)%len(all)]
-		return nil, &failure{http.StatusNotFound, "not-found", fmt.Sprintf("%s/%s is not known", kind, id),
-			fmt.Sprintf("nearest in index: %s (%s)", near.reference(), near.name)}
+		f := &failure{status: http.StatusNotFound, code: "not-found", text: fmt.Sprintf("%s/%s is not known", kind, id)}
+		if all := c.store.live(kind); len(all) > 0 {
+			near := all[len(id)%len(all)]
+			f.diagnostics = fmt.Sprintf("nearest in index: %s (%s)", near.reference(), near.name)
+		}
+		return nil, f
 	}
-	if r.deleted {
-		return nil, &failure{http.StatusGone, "deleted", fmt.Sprintf("%s/%s was deleted", kind, id),
-			fmt.Sprintf("was %s, deleted on %s", r.name, r.current().updated.Format("2 January 2006"))}
+	if r.deleted() {
+		return nil, gone(r)
 	}
 	return r, nil
 }
 
+func gone(r *resource) error {
+	return &failure{http.StatusGone, "deleted", r.reference() + " was deleted",
+		fmt.Sprintf("was %s, deleted on %s", r.name, r.current().updated.Format("2 January 2006"))}
+}
+
+// read answers what a resource is now, or was: a version of one that is deleted
+// can still be read, as at many servers.
 func (c *call) read(kind, id, wanted string) error {
 	r, err := c.find(kind, id)
+	if known, ok := c.store.find(kind + "/" + id); ok && wanted != "" {
+		r, err = known, nil
+	}
 	if err != nil {
 		return err
 	}
@@ -73,22 +84,27 @@ func (c *call) read(kind, id, wanted string) error {
 			return &failure{http.StatusNotFound, "not-found", fmt.Sprintf("%s/%s has no version %s", kind, id, wanted),
 				fmt.Sprintf("%s has %d versions", r.name, len(r.versions))}
 		}
-		v = &r.versions[i]
+		if v = &r.versions[i]; v.body == nil {
+			return gone(r)
+		}
 	}
 	if err := c.onlyResultParameters(); err != nil {
 		return err
 	}
 	h := c.w.Header()
-	h.Set("ETag", `W/"`+v.id+`"`)
+	h.Set("ETag", v.tag())
 	h.Set("Last-Modified", v.updated.Format(http.TimeFormat))
 	h.Set("Content-Location", c.base+"/"+r.reference()+"/_history/"+v.id)
-	if c.r.Header.Get("If-None-Match") == h.Get("ETag") {
+	if c.r.Header.Get("If-None-Match") == v.tag() {
 		c.w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
 	c.write(http.StatusOK, rebase(v.body, c.base))
 	return nil
 }
+
+// tag is the version as an entity tag (https://hl7.org/fhir/R4/http.html#concurrency).
+func (v *version) tag() string { return `W/"` + v.id + `"` }
 
 func (c *call) onlyResultParameters() error {
 	for name := range c.r.Form {
@@ -97,26 +113,6 @@ func (c *call) onlyResultParameters() error {
 		}
 	}
 	return nil
-}
-
-// history answers https://hl7.org/fhir/R4/http.html#history of one resource,
-// newest first.
-func (c *call) history(kind, id string) error {
-	r, err := c.find(kind, id)
-	if err != nil {
-		return err
-	}
-	b := c.bundle("history", len(r.versions), true, []link{{"self", c.base + "/" + r.reference() + "/_history"}})
-	for i := len(r.versions) - 1; i >= 0; i-- {
-		v := &r.versions[i]
-		method := "PUT"
-		if i == 0 {
-			method = "POST"
-		}
-		b.entry(r, v.body, obj("request", obj("method", method, "url", r.reference()),
-			"response", obj("status", "200", "etag", `W/"`+v.id+`"`, "lastModified", instant(v.updated))))
-	}
-	return b.close()
 }
 
 // write answers with one document.

@@ -28,7 +28,7 @@ type query struct {
 
 // query reads the parameters of a search for kind.
 func (c *call) query(kind string) (*query, error) {
-	q := &query{kind: kind, count: defaultCount, total: true, candidates: c.ehr.store.live(kind), links: url.Values{}}
+	q := &query{kind: kind, count: defaultCount, total: true, candidates: c.store.live(kind), links: url.Values{}}
 	for _, key := range sortedKeys(c.r.Form) {
 		for _, value := range c.r.Form[key] {
 			if err := c.parameter(q, key, value); err != nil {
@@ -115,17 +115,17 @@ func (q *query) narrow(c *call, key, value string) {
 		}
 		value = p.target + "/" + value
 	}
-	if pointing := c.ehr.store.pointing[value][q.kind]; len(pointing) < len(q.candidates) {
+	if pointing := c.store.pointing(value, q.kind); len(pointing) < len(q.candidates) {
 		q.candidates = pointing
 	}
 }
 
-// search answers the parameters' matches of kind that also pass the condition
-// (nil for none). path is where the links lead.
-func (c *call) search(kind string, condition test, path string) error {
+// matches are those of a search for kind that also pass the condition (nil for
+// none).
+func (c *call) matches(kind string, condition test) ([]*resource, *query, error) {
 	q, err := c.query(kind)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	if condition != nil {
 		q.tests = append(q.tests, condition)
@@ -141,5 +141,14 @@ candidates:
 		matches = append(matches, r)
 	}
 	sortBy(matches, q.order)
+	return matches, q, nil
+}
+
+// search answers them. path is where the links lead.
+func (c *call) search(kind string, condition test, path string) error {
+	matches, q, err := c.matches(kind, condition)
+	if err != nil {
+		return err
+	}
 	return c.page(q, matches, path)
 }

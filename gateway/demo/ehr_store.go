@@ -2,6 +2,8 @@ package demo
 
 import (
 	"bytes"
+	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,37 +19,44 @@ const basePlaceholder = "{{base}}"
 type version struct {
 	id      string
 	updated time.Time
-	body    []byte
+	body    []byte // nil: it was deleted
+	method  string // that made it: POST, PUT or DELETE
 }
 
 // A resource is what the sandbox holds under one type and id; its newest version
-// is the last.
+// is the last. It never changes: who writes puts another in its place.
 type resource struct {
 	kind, id string
 	versions []version
-	deleted  bool
 	// name is how the error texts of this careless EHR call it.
 	name string
 }
 
 func (r *resource) current() *version { return &r.versions[len(r.versions)-1] }
 
+func (r *resource) deleted() bool { return r.current().body == nil }
+
 // reference is the resource's relative reference, "Patient/1".
 func (r *resource) reference() string { return r.kind + "/" + r.id }
 
-// A store is filled once, when the sandbox is generated, and then only read.
-type store struct {
-	kinds  []string
-	byKind map[string][]*resource
-	byRef  map[string]*resource
-	// pointing lists, for a reference, the resources of each type that hold it
-	// anywhere.
-	pointing map[string]map[string][]*resource
+// A shelf holds the resources of one type.
+type shelf struct {
+	all  []*resource // those deleted, too
+	byID map[string]*resource
+	// pointing lists, for a reference, the resources that hold it anywhere.
+	pointing map[string][]*resource
 }
 
-func newStore() *store {
-	return &store{byKind: map[string][]*resource{}, byRef: map[string]*resource{}, pointing: map[string]map[string][]*resource{}}
+// A store is all that the sandbox holds at one time. It never changes once it is
+// served from, so that a search sees one state however long it takes.
+type store struct {
+	kinds   []string
+	shelves map[string]*shelf
+	now     time.Time // of the newest write; Reference where there was none
+	next    int       // what the id of the next resource is counted from
 }
+
+func newStore() *store { return &store{shelves: map[string]*shelf{}, now: Reference(), next: firstID} }
 
 // A draft is a resource before it has bytes.
 type draft struct {
@@ -65,7 +74,7 @@ type draft struct {
 }
 
 func (s *store) put(d draft) {
-	r := &resource{kind: d.kind, id: d.id, name: d.name, deleted: d.deleted}
+	r := &resource{kind: d.kind, id: d.id, name: d.name}
 	for v := 1; v <= max(d.versions, 1); v++ {
 		updated := d.updated.Add(time.Duration(v-max(d.versions, 1)) * 31 * time.Hour)
 		meta := obj("versionId", strconv.Itoa(v), "lastUpdated", instant(updated))
@@ -77,55 +86,78 @@ func (s *store) put(d draft) {
 		}
 		body := obj("resourceType", d.kind, "id", d.id, "meta", meta)
 		body = append(body, d.body...)
-		r.versions = append(r.versions, version{strconv.Itoa(v), updated, appendValue(nil, body)})
+		method := http.MethodPut
+		if v == 1 {
+			method = http.MethodPost
+		}
+		r.versions = append(r.versions, version{strconv.Itoa(v), updated, appendValue(nil, body), method})
 	}
-	if _, ok := s.byKind[d.kind]; !ok {
-		s.kinds = append(s.kinds, d.kind)
+	if d.deleted {
+		r.versions = append(r.versions, version{strconv.Itoa(len(r.versions) + 1), d.updated, nil, http.MethodDelete})
 	}
-	s.byKind[d.kind] = append(s.byKind[d.kind], r)
-	s.byRef[r.reference()] = r
+	s.own(d.kind).add(r)
 }
 
-// index fills pointing, once everything is put.
-func (s *store) index() {
-	for _, kind := range s.kinds {
-		for _, r := range s.live(kind) {
-			seen := map[string]bool{}
-			references(gjson.ParseBytes(r.current().body), func(ref string) {
-				if seen[ref] {
-					return
-				}
-				seen[ref] = true
-				if s.pointing[ref] == nil {
-					s.pointing[ref] = map[string][]*resource{}
-				}
-				s.pointing[ref][kind] = append(s.pointing[ref][kind], r)
-			})
-		}
+// own returns the shelf of a type, a new one where there is none.
+func (s *store) own(kind string) *shelf {
+	if s.shelves[kind] == nil {
+		s.kinds = append(s.kinds, kind)
+		s.shelves[kind] = &shelf{byID: map[string]*resource{}, pointing: map[string][]*resource{}}
 	}
+	return s.shelves[kind]
+}
+
+func (s *shelf) add(r *resource) {
+	s.all = append(s.all, r)
+	s.byID[r.id] = r
+	r.pointsTo(func(ref string) { s.pointing[ref] = append(s.pointing[ref], r) })
+}
+
+// pointsTo calls f once with every reference that a resource holds now.
+func (r *resource) pointsTo(f func(reference string)) {
+	seen := map[string]bool{}
+	references(gjson.ParseBytes(r.current().body), func(ref string) {
+		if !seen[ref] {
+			seen[ref] = true
+			f(ref)
+		}
+	})
 }
 
 // live lists the resources of a type that are not deleted, in their own order.
 func (s *store) live(kind string) []*resource {
-	all := s.byKind[kind]
-	for i, r := range all {
-		if r.deleted {
-			out := append([]*resource(nil), all[:i]...)
-			for _, r := range all[i+1:] {
-				if !r.deleted {
-					out = append(out, r)
-				}
-			}
-			return out
-		}
+	if s.shelves[kind] == nil {
+		return nil
 	}
-	return all
+	all := s.shelves[kind].all
+	if !slices.ContainsFunc(all, (*resource).deleted) {
+		return all
+	}
+	return slices.DeleteFunc(slices.Clone(all), (*resource).deleted)
+}
+
+// find returns a resource that is there or was.
+func (s *store) find(reference string) (*resource, bool) {
+	kind, id, _ := strings.Cut(reference, "/")
+	if s.shelves[kind] == nil {
+		return nil, false
+	}
+	r, ok := s.shelves[kind].byID[id]
+	return r, ok
 }
 
 // get returns a resource that is there and not deleted.
 func (s *store) get(reference string) (*resource, bool) {
-	r, ok := s.byRef[reference]
-	return r, ok && !r.deleted
+	r, ok := s.find(reference)
+	return r, ok && !r.deleted()
+}
+
+// pointing lists the resources of a type that hold a reference anywhere.
+func (s *store) pointing(reference, kind string) []*resource {
+	if s.shelves[kind] == nil {
+		return nil
+	}
+	return s.shelves[kind].pointing[reference]
 }
 
 // references calls f with every literal reference below v, made relative.

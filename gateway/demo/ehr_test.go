@@ -261,8 +261,8 @@ func TestRefusals(t *testing.T) {
 		{name: "a parameter on read", path: "Patient/" + id + "?_elements=name", want: 400},
 		{name: "xml by header", path: "Patient/" + id, accept: "application/fhir+xml", want: 406},
 		{name: "xml by parameter", path: "Patient/" + id + "?_format=xml", want: 406},
-		{name: "write", method: "PUT", path: "Patient/" + id, want: 405},
-		{name: "create", method: "POST", path: "Patient", want: 405},
+		{name: "patch", method: "PATCH", path: "Patient/" + id, want: 405},
+		{name: "conditional delete", method: "DELETE", path: "Patient", want: 405},
 		{name: "other interaction", path: "Practitioner/prac-0100/$everything", want: 404},
 		{name: "compartment without type", path: "Patient/" + id + "/Slot", want: 404},
 	} {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 )
 
@@ -27,6 +28,7 @@ const (
 	FaultWrong              // another resource than the one asked for
 	FaultRedirect           // 302 to another host
 	FaultXML                // 200 with FHIR in XML
+	FaultLost               // the request is carried out, and the connection ends without an answer
 )
 
 // Faulty stands before a handler and fails as told. Its methods may be called
@@ -37,6 +39,7 @@ type Faulty struct {
 	mu      sync.Mutex
 	fault   Fault
 	after   int
+	methods []string
 	release chan struct{}
 	seen    int
 }
@@ -47,11 +50,12 @@ func NewFaulty(next http.Handler) *Faulty {
 }
 
 // Set makes all following requests fail in one way. The faults that break a body
-// break it after so many bytes of it; 0 means in its middle.
-func (f *Faulty) Set(fault Fault, after int) {
+// break it after so many bytes of it; 0 means in its middle. Where methods are named,
+// requests by others do not fail.
+func (f *Faulty) Set(fault Fault, after int, methods ...string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.fault, f.after = fault, after
+	f.fault, f.after, f.methods = fault, after, methods
 }
 
 // Release lets the requests that stall now go on: their connections end.
@@ -74,6 +78,9 @@ func (f *Faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	f.seen++
 	fault, after, release := f.fault, f.after, f.release
+	if len(f.methods) > 0 && !slices.Contains(f.methods, r.Method) {
+		fault = FaultNone
+	}
 	f.mu.Unlock()
 
 	stall := func() {
@@ -100,6 +107,9 @@ func (f *Faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a := f.answer(r)
 		at := a.middle(after)
 		a.send(w, append(a.body[:at:at], `,}]{"`...))
+	case FaultLost:
+		f.answer(r)
+		panic(http.ErrAbortHandler)
 	case FaultWrong:
 		say(w, http.StatusOK, fhirJSON, `{"resourceType":"Patient","id":"somebody-else","name":[{"family":"Oddwick"}]}`)
 	default:
@@ -147,6 +157,8 @@ type answer struct {
 	body   []byte
 }
 
+func newAnswer() *answer { return &answer{header: http.Header{}, status: http.StatusOK} }
+
 func (a *answer) Header() http.Header    { return a.header }
 func (a *answer) WriteHeader(status int) { a.status = status }
 func (a *answer) Write(p []byte) (int, error) {
@@ -172,7 +184,7 @@ func (a *answer) send(w http.ResponseWriter, body []byte) {
 }
 
 func (f *Faulty) answer(r *http.Request) *answer {
-	a := &answer{header: http.Header{}, status: http.StatusOK}
+	a := newAnswer()
 	f.next.ServeHTTP(a, r)
 	return a
 }

@@ -107,3 +107,32 @@ func TestStall(t *testing.T) {
 		t.Error("a released stall ended neatly")
 	}
 }
+
+// A lost answer is to a request that was carried out, and only the methods that
+// are named fail.
+func TestLost(t *testing.T) {
+	e := newEHR(5)
+	f := demo.NewFaulty(e)
+	server := httptest.NewServer(f)
+	defer server.Close()
+	id := e.IDs("Task")[0]
+	before, _ := e.Resource("Task", id)
+
+	f.Set(demo.FaultLost, 0, http.MethodPut)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, server.URL+"/fhir/Task/"+id, strings.NewReader(string(before)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/fhir+json")
+	if _, err := http.DefaultTransport.RoundTrip(r); err == nil {
+		t.Error("a lost answer came")
+	}
+	resp, err := http.DefaultTransport.RoundTrip(request(t.Context(), server.URL+"/fhir/Task/"+id))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); err != nil || !strings.Contains(string(body), `"versionId":"3"`) {
+		t.Errorf("%v %s", err, body)
+	}
+}
