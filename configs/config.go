@@ -49,6 +49,9 @@ type Config struct {
 	// policy; a prefix of length 0 is refused, since it would let anyone state any address.
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"`
 
+	// CORS says which web pages a browser lets call the gateway.
+	CORS CORS `yaml:"cors"`
+
 	// Limits bound what one client can make the gateway hold or wait for.
 	Limits Limits `yaml:"limits"`
 
@@ -83,6 +86,15 @@ type TLS struct {
 	// ClientAuth says whether clients show a certificate: "none" (not asked), "request" (asked; one that is shown must
 	// be valid) or "require" (a connection without a valid one ends in the handshake). Default "none".
 	ClientAuth string `yaml:"client_auth"`
+}
+
+// CORS says which web pages a browser lets call the gateway (Fetch standard, "CORS protocol"). Calls are
+// authenticated by bearer token alone; no cookie is ever read, and credentials are never allowed.
+type CORS struct {
+	// Origins are those of the pages, exactly as browsers send them: https://app.example, without path, and without the
+	// port where it is the default one; http on loopback only. Default none: no page of another origin can read an
+	// answer. There is no wildcard.
+	Origins []string `yaml:"origins"`
 }
 
 // Admin is the administrative listener: /healthz, /readyz, /metrics and acts that change something.

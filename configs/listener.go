@@ -47,6 +47,29 @@ func (c *Config) validateListeners(r *report) {
 	}
 }
 
+// validateCORS judges the origins: each must be what a browser sends, or it would never match.
+func (c *Config) validateCORS(r *report) {
+	r.list("cors.origins", c.CORS.Origins)
+	for i, origin := range c.CORS.Origins {
+		path := index("cors.origins", i)
+		if origin == "" {
+			continue
+		}
+		u := r.url(path, origin, true)
+		switch {
+		case u == nil:
+		case u.Path != "":
+			r.add(path, "want an origin: no path and no trailing slash")
+		case u.Host != strings.ToLower(u.Host):
+			r.add(path, "want the host in lower case, as browsers send it")
+		case u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80":
+			r.add(path, "want no default port, as browsers send none")
+		case u.Scheme == "http" && !loopback(u.Hostname()):
+			r.add(path, "want https: who can change the page on the way can make the app's calls")
+		}
+	}
+}
+
 func (t *TLS) validate(path string, r *report) {
 	r.required(path+".certificate", t.Certificate)
 	r.required(path+".key", t.Key)

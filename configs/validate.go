@@ -13,6 +13,7 @@ import (
 // configuration.
 func (c *Config) validate(r *report) {
 	c.validateListeners(r)
+	c.validateCORS(r)
 	c.validateEHRs(r)
 	c.validateIssuers(r)
 	c.validateClients(r)

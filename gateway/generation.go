@@ -28,6 +28,7 @@ type generation struct {
 	vault    *vault.Vault
 	routes   []*route
 	trusts   map[clientKey][]string
+	origins  []string // of web pages that may call
 
 	commonQuotas quotas
 	ownQuotas    map[clientKey]quotas
@@ -66,6 +67,7 @@ func build(cfg *configs.Config, before *generation, now func() time.Time) (_ *ge
 	g := &generation{
 		trusts:   trusts(cfg.Clients),
 		proxies:  cfg.TrustedProxies,
+		origins:  cfg.CORS.Origins,
 		limits:   fhir.Limits{URLBytes: int(cfg.Limits.URLBytes)},
 		body:     int64(cfg.Limits.RequestBytes),
 		bodyTime: time.Duration(cfg.Limits.ReadBodyTimeout),

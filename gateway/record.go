@@ -26,6 +26,7 @@ type call struct {
 	begun    time.Time
 	head     bool
 	unread   bool        // HTTP/1.1, with a body that nobody reads
+	foreign  bool        // from a web page of an origin that may call
 	coding   fhir.Coding // that the client takes
 	out      encoder     // of the body; nil where it leaves in no coding
 	rec      accesslog.Record
@@ -39,6 +40,7 @@ func (g *Gateway) begin(w http.ResponseWriter, r *http.Request) *call {
 		g: g, gen: gen, w: w, ctl: http.NewResponseController(w), ids: correlate(r.Header), begun: g.now(),
 		head: r.Method == http.MethodHead, unread: r.ContentLength != 0 && r.ProtoMajor == 1,
 	}
+	c.allowOrigin(r)
 	_ = c.await(gen.longest) // where this fails, the server's own timeout holds
 	c.rec = accesslog.Record{
 		Time: c.begun, Correlation: c.ids.correlation, RequestID: c.ids.request, Trace: c.ids.trace,

@@ -42,6 +42,9 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 		return err
 	}
 	c.towards(route)
+	if preflight(r) {
+		return c.permit()
+	}
 	if open, ok := route.document(below); ok {
 		return g.describe(c, r, route, open) // metadata and smart-configuration: the gateway's own, no token
 	}
