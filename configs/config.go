@@ -192,6 +192,14 @@ type Limits struct {
 	// 1024, from 1 to 1000000.
 	ConcurrentRequests int `yaml:"concurrent_requests"`
 
+	// BatchEntries is how many entries a batch or transaction may have; beyond it the answer is 413. Default 100, from 1
+	// to 10000. A batch is one of the concurrent requests, however many it has: they are served one after the other.
+	BatchEntries int `yaml:"batch_entries"`
+
+	// BatchTime is how long all entries of a batch may take together; those that are left then are answered 504, each in
+	// its place. A duration, from 100ms to 1h; default 2m.
+	BatchTime Duration `yaml:"batch_time"`
+
 	// PatientsPerHour is of how many distinct patients one actor (a subject at a client of an issuer) may be told within
 	// any sixty minutes; beyond it the answer is 429, or is cut before the window that names one more. Default 200, from
 	// 1 to 1000000; 0 is no limit. A list counts each patient that it names; one who was named within the hour costs

@@ -42,6 +42,8 @@ func (c *Config) defaults() {
 		WriteTimeout:       seconds(30),
 		Window:             64 << 10,
 		ConcurrentRequests: 1024,
+		BatchEntries:       100,
+		BatchTime:          seconds(120),
 		PatientsPerHour:    200,
 	}
 	c.Log = Log{Level: "info", Format: "json"}

@@ -90,19 +90,32 @@ func (c *call) encode(h http.Header, length int) {
 	}
 }
 
-// emit hands on a piece of the body, and with it all that an encoder holds. The last one ends the coding.
-func (c *call) emit(piece []byte, last bool) error {
+// emit writes a piece of the body.
+func (c *call) emit(piece []byte) error {
 	if c.out == nil {
 		_, err := c.w.Write(piece)
 		return err
 	}
-	if _, err := c.out.Write(piece); err != nil {
-		return err
+	_, err := c.out.Write(piece)
+	return err
+}
+
+// flush hands on all that was written, also what an encoder holds.
+func (c *call) flush() error {
+	if c.out != nil {
+		if err := c.out.Flush(); err != nil {
+			return err
+		}
 	}
-	if last {
-		return c.out.Close()
+	return c.ctl.Flush()
+}
+
+// finish ends the body's coding.
+func (c *call) finish() error {
+	if c.out == nil {
+		return nil
 	}
-	return c.out.Flush()
+	return c.out.Close()
 }
 
 // letGo gives the encoder back, in whatever state.

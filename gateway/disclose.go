@@ -76,18 +76,17 @@ func (d *disclosure) Release(w *transforms.Window) error {
 	if err := d.await(0); err != nil {
 		return err
 	}
-	if !d.head {
-		if err := d.emit(w.Body, w.Last); err != nil {
-			return err
-		}
+	if d.head { // whose header waits for the end: with it, the client has all that it asked for, and goes
+		return d.await(d.gen.longest)
+	}
+	if err := d.emit(w.Body); err != nil {
+		return err
 	}
 	if w.Last {
-		return nil
+		return d.finish()
 	}
-	if !d.head { // whose header waits for the end: with it, the client has all that it asked for, and goes
-		if err := d.ctl.Flush(); err != nil {
-			return err
-		}
+	if err := d.flush(); err != nil {
+		return err
 	}
 	// HTTP/2 resets a stream whose deadline passes while nobody writes.
 	return d.await(d.gen.longest)

@@ -38,6 +38,7 @@ type generation struct {
 	limits   fhir.Limits
 	body     int64         // of a request, in bytes
 	bodyTime time.Duration // for a client to send it
+	together time.Duration // that all entries of a batch may take
 	window   int
 	patience time.Duration // for a client to take one window
 	longest  time.Duration // that an EHR may take for a whole call
@@ -68,9 +69,10 @@ func build(cfg *configs.Config, before *generation, now func() time.Time) (_ *ge
 		trusts:   trusts(cfg.Clients),
 		proxies:  cfg.TrustedProxies,
 		origins:  cfg.CORS.Origins,
-		limits:   fhir.Limits{URLBytes: int(cfg.Limits.URLBytes)},
+		limits:   fhir.Limits{URLBytes: int(cfg.Limits.URLBytes), Entries: cfg.Limits.BatchEntries},
 		body:     int64(cfg.Limits.RequestBytes),
 		bodyTime: time.Duration(cfg.Limits.ReadBodyTimeout),
+		together: time.Duration(cfg.Limits.BatchTime),
 		window:   int(cfg.Limits.Window),
 		patience: time.Duration(cfg.Limits.WriteTimeout),
 		admin:    cfg.Admin.Token,

@@ -105,6 +105,7 @@ func (c *call) asks(req *fhir.Request, err error) {
 		return
 	}
 	q.Interaction, q.Type, q.ID, q.Version = string(req.Interaction), req.Type, req.ID, req.Version
+	q.Entries = len(req.Entries)
 	q.Parameters = q.Parameters[:0]
 	for _, p := range req.Params {
 		hashed := make([]string, len(p.Values))

@@ -86,6 +86,7 @@ var answers = map[string]answer{
 	"patient-quota":       {429, "throttled", "This account has been told of as many different patients within an hour as it may. Patients of the last hour can still be looked up; others later.", soon},
 	"quota-unavailable":   {503, "exception", "The gateway cannot count whom it tells of whom, so nothing may be disclosed. Its operators have been told.", soon},
 	"too-many-calls":      {429, "throttled", "The app calls more often than it may. Wait a moment, and try again.", soon},
+	"batch-timeout":       {504, "timeout", "The entries before this one took all the time that a batch may take. Ask for it again, in a smaller batch.", soon},
 	"overloaded":          {503, "throttled", "The gateway has as many calls as it can serve.", soon},
 	"log-unavailable":     {503, "exception", "The access log cannot be written, so nothing may be disclosed. The gateway's operators have been told.", soon},
 	"vault-unavailable":   {503, "exception", "Identifiers cannot be protected at the moment, so nothing may be disclosed. The gateway's operators have been told.", soon},

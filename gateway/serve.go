@@ -81,7 +81,11 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 		return err
 	}
 	c.about(desk)
-	return c.answer(r.Context(), errand{caller, desk, route, seal}, req)
+	e := errand{caller, desk, route, seal}
+	if req.Interaction == fhir.Batch {
+		return c.batch(r.Context(), e, req)
+	}
+	return c.answer(r.Context(), e, req)
 }
 
 // errand is who asks, why, and which EHR. It is the same for every interaction of a call.

@@ -155,6 +155,7 @@ func (r *Request) MarshalZerologObject(e *zerolog.Event) {
 	if len(r.Parameters) > 0 {
 		e.Array("parameters", (*parameters)(&r.Parameters))
 	}
+	num(e, "entries", r.Entries)
 }
 
 type parameters []Parameter

@@ -98,10 +98,11 @@ type Request struct {
 	ID          string      `json:"id,omitzero"` // as the client sent it: a token
 	Version     string      `json:"version,omitzero"`
 	Parameters  []Parameter `json:"parameters,omitzero"`
+	Entries     int         `json:"entries,omitzero"` // of a batch or transaction; each has records of its own, whose RequestID ends in "#1", "#2", …
 }
 
 func (r *Request) empty() bool {
-	return r.Method == "" && r.Interaction == "" && r.Type == "" && r.ID == "" && r.Version == "" && len(r.Parameters) == 0
+	return r.Method == "" && r.Interaction == "" && r.Type == "" && r.ID == "" && r.Version == "" && len(r.Parameters) == 0 && r.Entries == 0
 }
 
 // Parameter is a search parameter with its values hashed by [Hasher.Hash].

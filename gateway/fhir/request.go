@@ -132,6 +132,7 @@ type Compartment struct{ Type, ID string }
 
 // Entry is one entry of a batch or transaction.
 type Entry struct {
+	Method  string   // GET, HEAD, POST, PUT, PATCH or DELETE; empty where it is none of these
 	FullURL string   // a urn:uuid, a urn:oid or an absolute URL; may be empty
 	Request *Request // nil where Err is set
 	Err     *Error   // this entry alone is refused; never set in a transaction
