@@ -27,7 +27,7 @@ const (
 	Cut         Kind = "cut"          // the answer ended early
 	TooLarge    Kind = "too large"    // the body is longer than Options.MaxBody, or its coding beyond its bounds
 	Malformed   Kind = "malformed"    // what came is not HTTP, its header is too long, or its coding is corrupt
-	Unexpected  Kind = "unexpected"   // a status that answers no read: 204, 206, 304
+	Unexpected  Kind = "unexpected"   // a status that does not answer the call: 206, 304; of a read 201, 204
 	Invalid     Kind = "invalid call" // our own call cannot be sent; nothing was
 )
 
@@ -39,6 +39,9 @@ type Error struct {
 	EHR    string // its name
 	Reason string // one of a fixed set of words
 	Status int    // what the EHR answered with, where it did
+	// Sent says of a POST, PUT or DELETE that the EHR may have carried it out. It is false where the request cannot have
+	// reached the EHR whole, and where the EHR said that it refuses it.
+	Sent bool
 }
 
 func (e *Error) Error() string {

@@ -1,6 +1,8 @@
 package upstream
 
 import (
+	"bytes"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -14,8 +16,18 @@ const (
 // request makes the HTTP request of a call, with nothing in it but what is checked or ours.
 func (e *EHR) request(c Call) (*http.Request, error) {
 	invalid := func(reason string) error { return &Error{Kind: Invalid, EHR: e.o.Name, Reason: reason} }
-	if c.Method != http.MethodGet && c.Method != http.MethodHead {
-		return nil, invalid("method is not GET or HEAD")
+	posts, puts, deletes := c.Method == http.MethodPost, c.Method == http.MethodPut, c.Method == http.MethodDelete
+	switch {
+	case c.writes() && !posts && !puts && !deletes:
+		return nil, invalid("method is not GET, HEAD, POST, PUT or DELETE")
+	case (posts || puts) != (len(c.Body) > 0):
+		return nil, invalid("POST and PUT have a body, and nothing else has")
+	case c.IfMatch != "" && (!puts && !deletes || entityTag(c.IfMatch) == ""):
+		return nil, invalid("If-Match is not an entity tag of a PUT or DELETE")
+	case c.IfNoneExist != "" && (!posts || len(c.IfNoneExist) > maxTarget || !validQuery(c.IfNoneExist)):
+		return nil, invalid("If-None-Exist is not the query of a POST")
+	case c.Return != "" && (!posts && !puts || c.Return != "minimal" && c.Return != "representation" && c.Return != "OperationOutcome"):
+		return nil, invalid("Return is not a preference of a POST or PUT")
 	}
 	if len(c.Path)+len(c.Query) > maxTarget {
 		return nil, invalid("path and query are too long")
@@ -55,10 +67,24 @@ func (e *EHR) request(c Call) (*http.Request, error) {
 		}
 		header.Set(name, value)
 	}
-	return &http.Request{
+	req := &http.Request{
 		Method: c.Method, URL: &target, Host: target.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}, nil
+	}
+	for name, value := range map[string]string{"If-Match": c.IfMatch, "If-None-Exist": c.IfNoneExist} {
+		if value != "" {
+			header.Set(name, value)
+		}
+	}
+	if c.Return != "" {
+		header.Set("Prefer", "return="+c.Return)
+	}
+	if len(c.Body) > 0 {
+		// There is no GetBody, and no Idempotency-Key goes out: with them net/http would send it again by itself.
+		header.Set("Content-Type", "application/fhir+json")
+		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(c.Body)), int64(len(c.Body))
+	}
+	return req, nil
 }
 
 // validPath says whether a path is segments of FHIR's characters with single slashes between: nothing that a URL

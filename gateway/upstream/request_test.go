@@ -71,7 +71,8 @@ func TestWhatIsNotSent(t *testing.T) {
 	s, connections := counted(t, jsonBody(resource))
 	e := ehr(t, s.URL+"/fhir", nil)
 	const (
-		method = "method is not GET or HEAD"
+		method = "method is not GET, HEAD, POST, PUT or DELETE"
+		body   = "POST and PUT have a body, and nothing else has"
 		target = "path is not a plain path below the base URL"
 		query  = "query is not of a URL's grammar"
 		header = "header is not a correlation header"
@@ -83,7 +84,18 @@ func TestWhatIsNotSent(t *testing.T) {
 		call   upstream.Call
 		reason string
 	}{
-		{"POST", upstream.Call{Method: "POST", Path: "Patient"}, method},
+		{"PATCH", upstream.Call{Method: "PATCH", Path: "Patient/1", Body: []byte("[]")}, method},
+		{"POST of nothing", upstream.Call{Method: "POST", Path: "Patient"}, body},
+		{"PUT of nothing", upstream.Call{Method: "PUT", Path: "Patient/1"}, body},
+		{"GET with a body", upstream.Call{Method: "GET", Path: "Patient", Body: []byte("{}")}, body},
+		{"DELETE with a body", upstream.Call{Method: "DELETE", Path: "Patient/1", Body: []byte("{}")}, body},
+		{"If-Match of no tag", upstream.Call{Method: "DELETE", Path: "Patient/1", IfMatch: "1"}, "If-Match is not an entity tag of a PUT or DELETE"},
+		{"If-Match of two", upstream.Call{Method: "DELETE", Path: "Patient/1", IfMatch: `"1", "2"`}, "If-Match is not an entity tag of a PUT or DELETE"},
+		{"If-Match with a line", upstream.Call{Method: "DELETE", Path: "Patient/1", IfMatch: "\"1\"\r\nX: \""}, "If-Match is not an entity tag of a PUT or DELETE"},
+		{"If-Match of a read", upstream.Call{Method: "GET", Path: "Patient/1", IfMatch: `"1"`}, "If-Match is not an entity tag of a PUT or DELETE"},
+		{"If-None-Exist of an update", upstream.Call{Method: "PUT", Path: "Patient/1", Body: []byte("{}"), IfNoneExist: "a=b"}, "If-None-Exist is not the query of a POST"},
+		{"If-None-Exist with a line", upstream.Call{Method: "POST", Path: "Patient", Body: []byte("{}"), IfNoneExist: "a=b\r\nX: y"}, "If-None-Exist is not the query of a POST"},
+		{"another preference", upstream.Call{Method: "POST", Path: "Patient", Body: []byte("{}"), Return: "minimal, respond-async"}, "Return is not a preference of a POST or PUT"},
 		{"no method", upstream.Call{Path: "Patient"}, method},
 		{"lower case", upstream.Call{Method: "get", Path: "Patient"}, method},
 		{"method with a line", upstream.Call{Method: "GET / HTTP/1.1\r\n", Path: "Patient"}, method},

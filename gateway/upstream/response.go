@@ -10,24 +10,33 @@ import (
 )
 
 // accept decides what becomes of an answer; b is its body.
-func (e *EHR) accept(resp *http.Response, b *body) (*Response, error) {
-	refuse := func(kind Kind, reason string) (*Response, error) {
+func (e *EHR) accept(resp *http.Response, b *body, writes bool) (*Response, *Error) {
+	refuse := func(kind Kind, reason string) (*Response, *Error) {
 		return nil, &Error{Kind: kind, EHR: e.o.Name, Reason: reason, Status: resp.StatusCode}
 	}
 	coding, known := codingOf(resp.Header)
 	json := isJSON(resp.Header)
-	switch status := resp.StatusCode; {
+	// A write may be answered without a body, and then without a word on its type.
+	bodiless := writes && (resp.ContentLength == 0 || resp.Header["Content-Type"] == nil)
+	status := resp.StatusCode
+	good := status == http.StatusOK || writes && (status == http.StatusCreated || status == http.StatusNoContent)
+	switch {
 	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusProxyAuthRequired:
 		return refuse(Refused, "the gateway's own credentials are not taken")
 	case status >= 300 && status < 400 && status != http.StatusNotModified:
 		return refuse(Redirect, "the answer points elsewhere")
-	case status != http.StatusOK && status < 400:
+	case !good && status < 400 && writes:
+		return refuse(Unexpected, "the status answers no write")
+	case !good && status < 400:
 		return refuse(Unexpected, "the status answers no read")
-	case status == http.StatusOK && !known:
+	case good && bodiless:
+		_ = b.Close()
+		b.err = io.EOF
+	case good && !known:
 		return refuse(Encoding, "the answer has a content coding that is not decoded")
-	case status == http.StatusOK && !json:
+	case good && !json:
 		return refuse(NotJSON, "the answer is not JSON in UTF-8")
-	case status == http.StatusOK && coding == "" && e.o.MaxBody > 0 && resp.ContentLength > e.o.MaxBody:
+	case good && coding == "" && e.o.MaxBody > 0 && resp.ContentLength > e.o.MaxBody:
 		return refuse(TooLarge, "the answer is longer than its bound")
 	case !known || !json:
 		// A server's error page says nothing that the gateway would pass on.
@@ -37,12 +46,22 @@ func (e *EHR) accept(resp *http.Response, b *body) (*Response, error) {
 		b.coding, b.decoder = coding, e.decoders.get(coding, wire{b})
 	}
 	return &Response{
-		Status:       resp.StatusCode,
-		ETag:         entityTag(resp.Header.Get("ETag")),
-		LastModified: httpDate(resp.Header.Get("Last-Modified")),
-		RetryAfter:   retryAfter(resp.Header.Get("Retry-After")),
-		Body:         b,
+		Status:          resp.StatusCode,
+		ETag:            entityTag(resp.Header.Get("ETag")),
+		LastModified:    httpDate(resp.Header.Get("Last-Modified")),
+		RetryAfter:      retryAfter(resp.Header.Get("Retry-After")),
+		Location:        location(resp.Header.Get("Location")),
+		ContentLocation: location(resp.Header.Get("Content-Location")),
+		Body:            b,
 	}, nil
+}
+
+// location returns a header's value where a URL could be written so.
+func location(value string) string {
+	if len(value) > maxTarget || !visible(value, "") {
+		return ""
+	}
+	return value
 }
 
 // isJSON says whether a body is declared, once, as FHIR's JSON or JSON, in UTF-8 or without a word on it.

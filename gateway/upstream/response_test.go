@@ -178,6 +178,10 @@ func TestHeaderValues(t *testing.T) {
 		{"Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 GMT"},
 		{"Last-Modified", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 GMT"},
 		{"Last-Modified", "yesterday", ""},
+		{"Location", "https://ehr.example/fhir/Patient/1/_history/2", "https://ehr.example/fhir/Patient/1/_history/2"},
+		{"Content-Location", "Patient/1", "Patient/1"},
+		{"Location", "Patient/1 2", ""},
+		{"Content-Location", "Patient/ä", ""},
 		{"Retry-After", "120", "120"},
 		{"Retry-After", "4000000000", "86400"},
 		{"Retry-After", "Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 GMT"},
@@ -192,7 +196,8 @@ func TestHeaderValues(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := map[string]string{"ETag": resp.ETag, "Last-Modified": resp.LastModified, "Retry-After": resp.RetryAfter}
+		got := map[string]string{"ETag": resp.ETag, "Last-Modified": resp.LastModified, "Retry-After": resp.RetryAfter,
+			"Location": resp.Location, "Content-Location": resp.ContentLocation}
 		for name, value := range got {
 			if want := map[bool]string{true: c.want}[name == c.name]; value != want {
 				t.Errorf("%s: %s gives %s %q, want %q", c.name, c.in, name, value, want)

@@ -2,11 +2,11 @@
 // it arrives, or says in a fixed word why there is none.
 //
 // What goes out is the gateway's own: the method, a path and query below the configured base URL, Accept,
-// Accept-Encoding, User-Agent, the gateway's own bearer token, and the three correlation headers of a Call. Nothing else
-// of a client's reaches the EHR, and nothing in a path, query or header value can change where a request goes or what
+// Accept-Encoding, User-Agent, the gateway's own bearer token, the three correlation headers of a Call, and of a write its
+// body, If-Match, If-None-Exist and Prefer. Nothing else of a client's reaches the EHR, and nothing in a path, query or header value can change where a request goes or what
 // else is in it. No redirect is followed, no cookie kept, no proxy taken from the environment unless asked for.
 //
-// What comes back is trusted for nothing. A 200 must be JSON in UTF-8 (FHIR R4, section 3.1.0.1.10), plain or in one
+// What comes back is trusted for nothing. A 200, and the 201 of a write, must be JSON in UTF-8 (FHIR R4, section 3.1.0.1.10), plain or in one
 // content coding (RFC 9110, section 8.4): the EHR is asked for identity or zstd, and gzip, deflate and br are decoded as
 // well. Header and body are bounded, the body in its coding and out of it, each step has its time, and a body that ends
 // before its framing or its coding says so is an error of the read, never an end of file. A body that has no framing
@@ -14,7 +14,8 @@
 // EHR's text, a URL's query, a header or a token.
 //
 // A GET is sent again by net/http, once the reused connection that it went out on turns out to have been closed before
-// a byte of an answer came (http.Transport). Nothing else is retried here.
+// a byte of an answer came (http.Transport). Nothing else is retried here: a POST, PUT or DELETE whose header may have gone
+// out is never sent a second time, and where no answer to it comes, Error.Sent says that the EHR may have carried it out.
 //
 // net/http writes to the standard logger what an EHR sends unasked on an idle connection, quoting it; so a command that
 // uses this package gives the log package's output to nobody.
@@ -52,7 +53,7 @@ func New(o Options) (*EHR, error) {
 
 // Call is one request to an EHR.
 type Call struct {
-	// Method is GET or HEAD.
+	// Method is GET, HEAD, POST, PUT or DELETE.
 	Method string
 	// Path is below the base URL, without a leading slash: "Patient/123". Empty is the base itself. It holds no escapes:
 	// FHIR needs none.
@@ -61,12 +62,27 @@ type Call struct {
 	Query string
 	// Header holds X-Request-Id, X-Correlation-Id and traceparent, in any case. Any other name refuses the call.
 	Header map[string]string
+	// Body is what a POST or PUT sends, as application/fhir+json; never empty there, and nil in every other method.
+	Body []byte
+	// IfMatch is the entity tag that a PUT or DELETE holds the EHR to (RFC 9110, section 13.1.1); empty for none.
+	IfMatch string
+	// IfNoneExist is the search, as a raw query, that a POST is to find nothing by (FHIR R4, section 3.1.0.8.1); empty for
+	// none.
+	IfNoneExist string
+	// Return is what a POST or PUT prefers to be answered with: minimal, representation or OperationOutcome (FHIR R4,
+	// section 3.1.0.1.12); empty for no word on it.
+	Return string
 }
 
+// writes says whether a call may change something.
+func (c *Call) writes() bool { return c.Method != http.MethodGet && c.Method != http.MethodHead }
+
 // Response is what the EHR answered: 200 with a JSON body, or a status of 400 and above (but 401, 403 and 407) whose
-// body is empty where it is not JSON.
+// body is empty where it is not JSON. A POST, PUT or DELETE may also be answered 201 or 204, and 200 or 201 without a body.
 type Response struct {
 	Status int
+	// Location and ContentLocation are empty where absent, or not of visible ASCII. Whose they are is not looked at.
+	Location, ContentLocation string
 	// ETag, LastModified and RetryAfter are empty where absent, or not of their grammar (RFC 9110, sections 8.8 and
 	// 10.2.3).
 	ETag, LastModified, RetryAfter string
@@ -87,22 +103,26 @@ func (e *EHR) Do(ctx context.Context, c Call) (*Response, error) {
 	// connection where all are in use.
 	header := time.AfterFunc(e.o.ConnectTimeout+e.o.HeaderTimeout, func() { cancel(errHeader) })
 	var answered atomic.Bool // the hook may run after RoundTrip has returned
+	var sent atomic.Bool
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotFirstResponseByte: func() { answered.Store(true) },
+		WroteHeaders:         func() { sent.Store(c.writes()) }, // without which no server can have acted
 	})
 	resp, doErr := e.transport.RoundTrip(req.WithContext(traced))
 	header.Stop()
 	b := &body{ehr: e, ctx: ctx, cancel: cancel, total: total, left: e.o.MaxBody}
 	if doErr != nil {
 		failure := e.failure(ctx, doErr, answered.Load())
+		failure.Sent = sent.Load()
 		_ = b.Close()
 		return nil, failure
 	}
 	b.src = resp.Body
-	out, err := e.accept(resp, b)
-	if err != nil {
+	out, refused := e.accept(resp, b, c.writes())
+	if refused != nil {
+		refused.Sent = c.writes() && refused.Kind != Refused
 		_ = b.Close()
-		return nil, err
+		return nil, refused
 	}
 	return out, nil
 }
