@@ -40,7 +40,10 @@ type Ticket struct {
 type Request struct {
 	Interaction, Type string
 	HasID             bool     // one resource is named
-	Parameters        []string // names alone
+	Parameters        []string // names alone, chains whole
+	Includes          []string // "Appointment:actor", "Appointment:actor:Patient", "Appointment:*"
+	Operation         string   // "match", without its $
+	Entries           int      // of the batch or transaction that this is an entry of; 0 for a call of its own
 }
 
 // Context is what a call is held to: ids of the token's launch context, and names from the configuration.
@@ -88,6 +91,9 @@ var (
 	keyType        = ast.StringTerm("type")
 	keyHasID       = ast.StringTerm("has_id")
 	keyParameters  = ast.StringTerm("parameters")
+	keyIncludes    = ast.StringTerm("includes")
+	keyOperation   = ast.StringTerm("operation")
+	keyEntries     = ast.StringTerm("entries")
 
 	keyContext   = ast.StringTerm("context")
 	keyPatient   = ast.StringTerm("patient")
@@ -114,8 +120,8 @@ func (in *Input) value() ast.Value {
 	if binding == "" {
 		binding = "none"
 	}
-	// 16 texts, 8 objects and lists below the document itself.
-	t := make(terms, 0, 16+8+len(in.Caller.Roles)+len(in.Request.Parameters))
+	// 17 texts, 9 objects and lists below the document itself.
+	t := make(terms, 0, 17+9+len(in.Caller.Roles)+len(in.Request.Parameters)+len(in.Request.Includes))
 	return ast.NewObject(
 		[2]*ast.Term{keyVersion, ast.InternedTerm(version)},
 		[2]*ast.Term{keyCaller, t.object(
@@ -136,6 +142,9 @@ func (in *Input) value() ast.Value {
 			[2]*ast.Term{keyType, t.text(in.Request.Type)},
 			[2]*ast.Term{keyHasID, ast.InternedTerm(in.Request.HasID)},
 			[2]*ast.Term{keyParameters, t.list(in.Request.Parameters)},
+			[2]*ast.Term{keyIncludes, t.list(in.Request.Includes)},
+			[2]*ast.Term{keyOperation, t.text(in.Request.Operation)},
+			[2]*ast.Term{keyEntries, ast.InternedTerm(in.Request.Entries)},
 		)},
 		[2]*ast.Term{keyContext, t.object(
 			[2]*ast.Term{keyPatient, t.text(in.Context.Patient)},

@@ -14,7 +14,10 @@ call := {
 	},
 	"ticket": {"id": "INC-1042", "category": "appointment"},
 	"purpose": "PATADMIN",
-	"request": {"interaction": "read", "type": "Appointment", "has_id": true, "parameters": []},
+	"request": {
+		"interaction": "read", "type": "Appointment", "has_id": true, "parameters": [],
+		"includes": [], "operation": "", "entries": 0,
+	},
 	"context": {"patient": "", "encounter": "", "ehr": "main", "tenant": "main"},
 	"network": {"source": "192.0.2.10"},
 	"time": {"weekday": "monday", "hour": 9},
