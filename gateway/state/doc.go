@@ -2,7 +2,7 @@
 // under: how many patients an actor was told of, how often a client calls, what a write came to.
 //
 // Each store is held in memory, is bounded, and refuses when it cannot know: a store that is
-// full forgets nothing that still counts. It holds no name and no id of a patient, only the
-// access log's keyed hashes. The gateway reaches each by a small interface of its own, so that
+// full forgets nothing that still counts. The counts hold no name and no id of a patient, only the
+// access log's keyed hashes; an outcome holds what its client was told. The gateway reaches each by a small interface of its own, so that
 // stores of several replicas can take their place.
 package state
