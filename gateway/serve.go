@@ -73,6 +73,9 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := performed(r.Method, req); err != nil {
+		return err
+	}
 	if err := c.accepts(r.Header); err != nil {
 		return err
 	}

@@ -5,9 +5,19 @@ import (
 	"strings"
 )
 
-// overrides are headers that ask a server to take a request for one with
-// another method. Stacks disagree on which to believe.
-var overrides = [...]string{"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"}
+// overridden reports whether a header asks a server to take the request for one
+// with another method: X-HTTP-Method-Override, X-HTTP-Method, X-Method-Override
+// and whatever looks like them. Stacks disagree on which to believe.
+func overridden(header map[string][]string) bool {
+	for name := range header {
+		// Some servers take an underscore for a hyphen.
+		name = strings.ReplaceAll(strings.ToLower(name), "_", "-")
+		if strings.HasPrefix(name, "x-http-method") || strings.HasPrefix(name, "x-method") {
+			return true
+		}
+	}
+	return false
+}
 
 // values are the values of a header in whatever case its name stands.
 func values(header map[string][]string, name string) []string {

@@ -10,20 +10,27 @@
 //   - Type is an R4 resource type, ID and Version match FHIR's id grammar and
 //     are not dot segments; no encoding trick survives, because a path is
 //     decoded once and what it decodes to must be plain.
-//   - Each search parameter is one of HL7's for that type, its modifier fits
-//     its type, its values have the form that its type demands, and it says
-//     which elements it reads ([Param.Reads]). The gateway's admission compares
-//     these with the dataset.
+//   - Each search parameter is one of HL7's for the type that it is asked of, or
+//     a chain or _has of such, whose every step is there to be judged
+//     ([Param.Links]); its modifier fits its type, its values have the form that
+//     its type demands, and it says which elements it reads ([Param.Reads]). The
+//     gateway's admission compares these with the dataset.
 //   - A parameter occurs in Params in the order of the query; repeated ones
 //     are to be joined by AND, the values of one by OR.
 //   - No value holds a control character, invalid UTF-8 or a bare backslash.
+//   - Of a search by POST, query and form are one set of parameters. What is
+//     sent on is the set, so no server can read the one without the other.
 //
-// What is refused rather than guessed at: methods other than GET and HEAD,
-// method-override headers, encoded slashes, dot segments, double encoding, an
-// empty path segment (so also a trailing slash), path parameters (;), unknown
-// types and parameters, empty values, formats other than JSON. Interactions and
-// parameters of FHIR that the gateway does not perform are recognised and
-// refused by name ([UnsupportedInteraction], [NotSupported]).
+// What is refused rather than guessed at: method-override headers, encoded
+// slashes, dot segments, double encoding, an empty path segment (so also a
+// trailing slash), path parameters (;), unknown types and parameters, empty
+// values, a result parameter that stands twice, a chain that could lead to
+// several types, formats other than JSON, bodies where none has a meaning, in
+// another media type or in a content coding. Interactions and parameters of
+// FHIR that the gateway does not perform are recognised and refused by name
+// ([UnsupportedInteraction], [NotSupported]): _filter, _text, _content, _list,
+// _query, _contained, special parameters, and the modifiers that ask of more
+// than the resource.
 //
 // Under Prefer: handling=lenient a parameter of a name that FHIR does not know
 // is dropped and reported instead of refused; nothing else is forgiven.

@@ -15,53 +15,64 @@ import (
 
 // seeds are whole requests; accepted says which of them Parse takes.
 var seeds = []struct {
-	method, path, query, header string
-	accepted                    bool
+	method, path, query, accept, media, body string
+	accepted                                 bool
 }{
-	{"GET", "/Patient/1", "", "", true},
-	{"HEAD", "/Patient/a.b-C/_history/2", "_pretty=true", "application/json", true},
-	{"GET", "/metadata", "mode=full", "*/*;q=0.1", true},
-	{"GET", "/Patient", "name:exact=M%C3%BCller&birthdate=ge1970,lt1960&_sort=-birthdate&_count=7", "", true},
-	{"GET", "/%50atient", "identifier=http://x|a%5C%2Cb,%7Cc&name=a;b+c", "", true},
-	{"GET", "/Observation", "code-value-quantity=http://loinc.org|8480-6$gt150&subject:Patient=1", "application/*", true},
-	{"GET", "/Appointment", "actor=Patient/1,https://h/Location/2,urn:x&_lastUpdated=2020&_tag=a|b", "", true},
-	{"GET", "/Patient", "_page=abc", "", true},
-	{"GET", "/Patient/%2e%2e", "", "", false},
-	{"GET", "/Patient%2F1", "", "", false},
-	{"POST", "/Patient/_search", "name=x", "", false},
-	{"GET", "/Patient", "_has:Observation:patient:code=x", "", false},
-	{"GET", "/Patient/1", "", "text/html;q=0.9,application/xml", false},
-	{"GET", "/Patient", "name=a%00&x=%ff&&=", "", false},
+	{"GET", "/Patient/1", "", "", "", "", true},
+	{"HEAD", "/Patient/a.b-C/_history/2", "_pretty=true&_elements=id", "application/json", "", "", true},
+	{"GET", "/metadata", "mode=full", "*/*;q=0.1", "", "", true},
+	{"GET", "/Patient", "name:exact=M%C3%BCller&birthdate=ge1970,lt1960&_sort=-birthdate&_count=7", "", "", "", true},
+	{"GET", "/%50atient", "identifier=http://x|a%5C%2Cb,%7Cc&name=a;b+c&_summary=false", "", "", "", true},
+	{"GET", "/Observation", "code-value-quantity=http://loinc.org|8480-6$gt150&subject:Patient=1", "application/*", "", "", true},
+	{"GET", "/Appointment", "actor=Patient/1,https://h/Location/2,urn:x&_lastUpdated=2020&_tag=a|b", "", "", "", true},
+	{"GET", "/Patient", "_page=abc", "", "", "", true},
+	{"GET", "/Observation", "subject:Patient.link.birthdate=1970&code:not=a|b&patient:identifier=x|y", "", "", "", false},
+	{"GET", "/Observation", "subject.birthdate=1970&code:not=a|b&patient:identifier=x|y", "", "", "", true},
+	{"GET", "/Patient", "_has:Observation:patient:_has:AuditEvent:entity:agent:Practitioner=x", "", "", "", true},
+	{"GET", "/Appointment", "_include=*&_revinclude:iterate=Task:focus:Appointment&_total=none", "", "", "", true},
+	{"GET", "/", "_type=Patient,Slot&_lastUpdated=2020&_sort=-_id", "", "", "", true},
+	{"GET", "/Patient/1/*", "_type=Appointment,Task&status=booked", "", "", "", true},
+	{"GET", "/Patient/1/_history", "_since=2026-01-01T00:00:00Z&_count=5", "", "", "", true},
+	{"GET", "/_history", "_at=2026", "", "", "", true},
+	{"POST", "/Patient/_search", "name=x", "", "application/x-www-form-urlencoded", "birthdate=1970&_count=5", true},
+	{"POST", "/Patient/1/Task/_search", "", "", "application/x-www-form-urlencoded; charset=UTF-8", "status=done", true},
+	{"GET", "/Patient/%2e%2e", "", "", "", "", false},
+	{"GET", "/Patient%2F1", "", "", "", "", false},
+	{"POST", "/Patient/_search", "name=x", "", "", "name=y", false},
+	{"GET", "/Patient/1", "", "text/html;q=0.9,application/xml", "", "", false},
+	{"GET", "/Patient", "name=a%00&x=%ff&&=", "", "", "", false},
 }
 
 func TestSeeds(t *testing.T) {
 	for _, s := range seeds {
-		if _, err := fhir.Parse(seed(s.method, s.path, s.query, s.header), fhir.Limits{}); (err == nil) != s.accepted {
+		if _, err := fhir.Parse(seed(s.method, s.path, s.query, s.accept, s.media, s.body), fhir.Limits{}); (err == nil) != s.accepted {
 			t.Errorf("%s %s?%s: %v", s.method, s.path, s.query, err)
 		}
 	}
 }
 
-func seed(method, path, query, accept string) fhir.Message {
-	m := fhir.Message{Method: method, Path: path, Query: query, Header: map[string][]string{"Prefer": {"handling=lenient"}}}
-	if accept != "" {
-		m.Header["Accept"] = []string{accept}
+func seed(method, path, query, accept, media, body string) fhir.Message {
+	m := fhir.Message{Method: method, Path: path, Query: query, Header: map[string][]string{"Prefer": {"handling=lenient"}}, Body: []byte(body)}
+	for name, value := range map[string]string{"Accept": accept, "Content-Type": media} {
+		if value != "" {
+			m.Header[name] = []string{value}
+		}
 	}
 	return m
 }
 
 var (
 	idForm   = regexp.MustCompile(`^[A-Za-z0-9\-.]{1,64}$`)
-	pathForm = regexp.MustCompile(`^([A-Za-z]+(/[A-Za-z0-9\-.]+(/_history/[A-Za-z0-9\-.]+)?)?|metadata)$`)
+	pathForm = regexp.MustCompile(`^([A-Za-z]+(/[A-Za-z0-9\-.]+(/_history/[A-Za-z0-9\-.]+|/[A-Z][A-Za-z]+|/\*)?)?|metadata)?(/?_history)?$`)
 	sentForm = regexp.MustCompile(`^[A-Za-z0-9\-._~:/=&,%]*$`)
 )
 
 func FuzzParse(f *testing.F) {
 	for _, s := range seeds {
-		f.Add(s.method, s.path, s.query, s.header)
+		f.Add(s.method, s.path, s.query, s.accept, s.media, s.body)
 	}
-	f.Fuzz(func(t *testing.T, method, path, query, accept string) {
-		m := seed(method, path, query, accept)
+	f.Fuzz(func(t *testing.T, method, path, query, accept, media, body string) {
+		m := seed(method, path, query, accept, media, body)
 		r, err := fhir.Parse(m, fhir.Limits{})
 		if err != nil {
 			var e *fhir.Error
@@ -80,11 +91,14 @@ func FuzzParse(f *testing.F) {
 		if r.Page != "" {
 			again.Query = "_page=" + r.Page
 		}
-		r2, err := fhir.Parse(again, fhir.Limits{URLBytes: 1 << 20})
+		r2, err := fhir.Parse(again, fhir.Limits{URLBytes: 1 << 20, ValueBytes: 1 << 20})
 		if err != nil {
 			t.Fatalf("%+v sends %+v: %v", *r, again, err)
 		}
 		r.Head, r.Pretty, r.Dropped = false, false, nil
+		if r.Page != "" {
+			r.Types, r2.Types = nil, nil
+		}
 		if !reflect.DeepEqual(r, r2) {
 			t.Fatalf("%+v came back as %+v", *r, *r2)
 		}
@@ -94,22 +108,25 @@ func FuzzParse(f *testing.F) {
 // check holds what the package comment promises of a Request.
 func check(t *testing.T, r *fhir.Request) {
 	t.Helper()
-	switch r.Interaction {
-	case fhir.Read, fhir.VRead, fhir.SearchType:
-		if !fhir.Known(r.Type) {
+	is := r.Interaction
+	switch {
+	case is == fhir.Capabilities, is == fhir.HistorySystem, is == fhir.SearchSystem, is == fhir.SearchCompartment && r.Type == "":
+		if r.Type != "" {
 			t.Fatalf("type %q", r.Type)
 		}
-	case fhir.Capabilities:
-		if r.Type != "" {
+	case is == fhir.Read, is == fhir.VRead, is == fhir.SearchType, is == fhir.SearchCompartment, is == fhir.HistoryInstance, is == fhir.HistoryType:
+		if !fhir.Known(r.Type) {
 			t.Fatalf("type %q", r.Type)
 		}
 	default:
 		t.Fatalf("interaction %q", r.Interaction)
 	}
-	if (r.ID != "") != (r.Interaction == fhir.Read || r.Interaction == fhir.VRead) || (r.Version != "") != (r.Interaction == fhir.VRead) {
+	if (r.ID != "") != (is == fhir.Read || is == fhir.VRead || is == fhir.HistoryInstance) || (r.Version != "") != (is == fhir.VRead) ||
+		(r.Compartment != fhir.Compartment{}) != (is == fhir.SearchCompartment) ||
+		(len(r.Types) > 0 || r.Page != "") != (r.Type == "" && is.Searches()) && r.Page == "" {
 		t.Fatalf("%+v", *r)
 	}
-	for _, id := range []string{r.ID, r.Version} {
+	for _, id := range []string{r.ID, r.Version, r.Compartment.ID} {
 		if id != "" && (!idForm.MatchString(id) || id == "." || id == "..") {
 			t.Fatalf("id %q", id)
 		}
@@ -117,11 +134,17 @@ func check(t *testing.T, r *fhir.Request) {
 	if !pathForm.MatchString(r.Path()) || !sentForm.MatchString(r.Encode()) {
 		t.Fatalf("sends %q?%q", r.Path(), r.Encode())
 	}
+	types := r.Types
+	if r.Type != "" {
+		types = []string{r.Type}
+	}
 	for _, p := range r.Params {
-		if p.Definition == nil && p.Name != "_count" && p.Name != "_sort" || len(p.Values) == 0 {
-			t.Fatalf("parameter %+v", p)
+		for _, typ := range types {
+			if of, ok := p.For(typ); !ok || p.Definition != nil && (!defined(of.On(typ), of.Definition) || of.Name != p.Name || of.Encode() != p.Encode()) {
+				t.Fatalf("parameter %+v is not one of %s", p, typ)
+			}
 		}
-		if def, ok := fhir.Parameter(r.Type, p.Name); p.Definition != nil && (!ok || def != p.Definition) {
+		if p.Definition == nil && !slices.Contains([]string{"_count", "_sort", "_since", "_at"}, p.Name) || len(p.Values) == 0 {
 			t.Fatalf("parameter %+v", p)
 		}
 		for _, v := range p.Values {
@@ -133,14 +156,30 @@ func check(t *testing.T, r *fhir.Request) {
 			}
 		}
 	}
+	for _, i := range r.Includes {
+		if !fhir.Known(i.Source) || i.Target != "" && !fhir.Known(i.Target) || i.All == (i.Param != nil) {
+			t.Fatalf("include %+v", i)
+		}
+		for _, p := range i.Params() {
+			if p.Type != fhir.Reference {
+				t.Fatalf("include %+v follows %s", i, p.Name)
+			}
+		}
+	}
 	if r.Page != "" && len(r.Params) > 0 {
 		t.Fatalf("%+v", *r)
 	}
 }
 
+// defined reports whether def is a parameter of the type.
+func defined(resourceType string, def *fhir.SearchParameter) bool {
+	p, ok := fhir.Parameter(resourceType, def.Name)
+	return ok && p == def
+}
+
 func BenchmarkParse(b *testing.B) {
 	for _, s := range seeds[:4] {
-		m := seed(s.method, s.path, s.query, "application/fhir+json")
+		m := seed(s.method, s.path, s.query, "application/fhir+json", "", "")
 		b.Run(s.path, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

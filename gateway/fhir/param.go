@@ -36,8 +36,9 @@ type SearchParameter struct {
 	// Components are the types of a composite parameter's parts, in order.
 	Components []ParamType
 
-	whole   []string // Elements before they were refined to parts of a data type
-	contact bool     // reads a ContactPoint, whose tokens have no system
+	whole      []string // Elements before they were refined to parts of a data type
+	contact    bool     // reads a ContactPoint, whose tokens have no system
+	identifier bool     // reads an Identifier and nothing else
 }
 
 // Param is one search parameter of a request, or a result parameter. Values are
@@ -90,15 +91,20 @@ func (p Param) On(resourceType string) string {
 	return last.Target
 }
 
-// Reads returns the paths below the resource type of all that the EHR reads to
-// act on the parameter; ok is false where that is not known. It is
-// Definition.Elements, or, with :missing and for _sort, the whole elements of
+// Reads returns the paths, below the type that [Param.On] gives, of all that the
+// EHR reads to act on the parameter, without what Links read; ok is false where that is not known. It is
+// Definition.Elements, or, with :missing, :text and :of-type and for _sort, the whole elements of
 // which these are parts: code:missing tells whether there is a code even where
-// that has a hidden text alone, and servers choose what of a data type they
-// order by. _count reads nothing.
+// that has a hidden text alone, :text reads texts and displays, :of-type an
+// identifier's type, and servers choose what of a data type they order by. With
+// :identifier it is the logical identifier in each reference, which the dataset
+// may well hide where it lets the reference out. _count reads nothing, _since and _at read when a version was made.
 func (p Param) Reads() (elements []string, ok bool) {
 	switch {
 	case p.Definition == nil && p.sort == nil:
+		if p.Name == "_since" || p.Name == "_at" {
+			return []string{"meta.lastUpdated"}, true
+		}
 		return nil, p.Name == "_count"
 	case p.Definition == nil:
 		for _, def := range p.sort {
@@ -108,8 +114,13 @@ func (p Param) Reads() (elements []string, ok bool) {
 			elements = append(elements, def.whole...)
 		}
 		return elements, true
-	case p.Modifier == "missing":
+	case p.Modifier == "missing" || p.Modifier == "text" || p.Modifier == "of-type":
 		return p.Definition.whole, p.Definition.whole != nil
+	case p.Modifier == "identifier":
+		for _, path := range p.Definition.Elements {
+			elements = append(elements, path+".identifier.system", path+".identifier.value")
+		}
+		return elements, p.Definition.Elements != nil
 	}
 	return p.Definition.Elements, p.Definition.Elements != nil
 }

@@ -3,7 +3,6 @@ package fhir
 import (
 	"cmp"
 	"slices"
-	"strings"
 )
 
 // Parse reads one interaction. Every refusal is an *[Error].
@@ -11,6 +10,8 @@ func Parse(m Message, l Limits) (*Request, error) {
 	l.URLBytes = cmp.Or(max(l.URLBytes, 0), 8192)
 	l.Params = cmp.Or(max(l.Params, 0), 64)
 	l.ValueBytes = cmp.Or(max(l.ValueBytes, 0), 2048)
+	l.FormBytes = cmp.Or(max(l.FormBytes, 0), 65536)
+	l.Entries = cmp.Or(max(l.Entries, 0), 100)
 	l.Count = cmp.Or(max(l.Count, 0), 1000)
 	p := parser{limits: l}
 	if e := p.parse(m); e != nil {
@@ -38,31 +39,28 @@ func (p *parser) parse(m Message) *Error {
 	if e != nil {
 		return e
 	}
-	for _, name := range overrides {
-		if values(m.Header, name) != nil {
-			return &Error{Kind: MethodOverride, Type: t.typ}
-		}
+	if overridden(m.Header) {
+		return &Error{Kind: MethodOverride, Type: t.typ}
 	}
 	is, e := t.interaction(m.Method)
 	if e != nil {
 		return e
 	}
-	p.request = Request{Interaction: is, Head: m.Method == "HEAD", Type: t.typ, ID: t.id, Version: t.version}
+	p.request = Request{Interaction: is, Head: m.Method == "HEAD", Type: t.typ, ID: t.id, Version: t.version, Compartment: t.compartment}
 	p.lenient = lenient(values(m.Header, "Prefer"))
 	pairs, e := p.limits.pairs(m.Query)
 	if e != nil {
 		return e
 	}
-	for _, one := range pairs {
-		if e := p.parameter(one); e != nil {
-			return e
-		}
+	form, e := p.body(m)
+	if e != nil {
+		return e
 	}
-	if p.request.Page != "" {
-		if p.others > 0 {
-			return &Error{Kind: BadParameter, Param: "_page"}
-		}
-		p.request.Params = nil // a _count that a client adds to every link: the sealed search has its own
+	if pairs, e = p.limits.merge(pairs, form); e != nil {
+		return e
+	}
+	if e := p.parameters(pairs); e != nil {
+		return e
 	}
 	// _format overrides Accept: http.html, section 3.1.0.1.11.
 	if !slices.Contains(p.once, "_format") && !acceptable(values(m.Header, "Accept")) {
@@ -71,54 +69,54 @@ func (p *parser) parse(m Message) *Error {
 	return nil
 }
 
-// parameter reads one parameter of the query into the request.
-func (p *parser) parameter(one pair) *Error {
-	search := p.request.Interaction == SearchType
-	bad := &Error{Kind: BadParameter, Param: one.head}
-	switch one.head {
-	case "_format", "_pretty", "_count", "_sort", "_page", "mode":
-		if !p.applies(one.head) {
-			break
+// parameters reads those of the query and of the form, and holds them to each
+// other.
+func (p *parser) parameters(pairs []pair) *Error {
+	r := &p.request
+	for _, one := range pairs {
+		if one.head == "_type" { // the others are understood by the types that it names
+			if e := p.parameter(one); e != nil {
+				return e
+			}
 		}
-		if one.rest != "" || slices.Contains(p.once, one.head) {
-			return bad
-		}
-		p.once = append(p.once, one.head)
-		return p.result(one, bad)
 	}
-	if slices.Contains(unsupported, one.head) && p.request.Interaction != Capabilities {
+	for _, one := range pairs {
+		if one.head != "_type" {
+			if e := p.parameter(one); e != nil {
+				return e
+			}
+		}
+	}
+	if r.Page != "" {
+		if p.others > 0 {
+			return &Error{Kind: BadParameter, Param: "_page"}
+		}
+		r.Params = nil // a _count that a client adds to every link: the sealed search has its own
+		return nil
+	}
+	if p.applies("_type") && len(r.Types) == 0 {
+		return &Error{Kind: MissingParameter, Param: "_type"}
+	}
+	return p.shape()
+}
+
+// parameter reads one parameter into the request.
+func (p *parser) parameter(one pair) *Error {
+	if p.applies(one.head) {
+		return p.result(one)
+	}
+	search := p.request.Interaction.Searches()
+	if slices.Contains(reserved, one.head) && p.request.Interaction != Capabilities && !(search && one.head == "_has") {
 		return &Error{Kind: NotSupported, Param: one.head}
 	}
 	p.others++
-	if def, ok := Parameter(p.request.Type, one.head); ok && search {
-		return p.search(one, def)
+	e := &Error{Kind: UnknownParameter, Param: one.name}
+	if search {
+		e = p.criterion(one)
 	}
-	if p.lenient {
+	if e != nil && e.Kind == UnknownParameter && p.lenient {
 		p.request.Dropped = append(p.request.Dropped, one.name)
 		return nil
 	}
-	return &Error{Kind: UnknownParameter, Param: one.name}
-}
-
-// search reads a search parameter.
-func (p *parser) search(one pair, def *SearchParameter) *Error {
-	chain := strings.Contains(one.rest, ".")
-	if def.Type == Special || chain && def.Type == Reference {
-		return &Error{Kind: NotSupported, Param: one.head}
-	}
-	if chain || one.rest == ":" {
-		return &Error{Kind: BadParameter, Param: one.head}
-	}
-	modifier := strings.TrimPrefix(one.rest, ":")
-	if kind := def.modified(modifier); kind != "" {
-		return &Error{Kind: kind, Param: one.head, Modifier: modifier}
-	}
-	alternatives := Split(one.value, ',')
-	for _, v := range alternatives {
-		if !def.admits(modifier, v) || modifier == "missing" && len(alternatives) > 1 {
-			return &Error{Kind: BadParameter, Param: one.head}
-		}
-	}
-	p.request.Params = append(p.request.Params, Param{Name: one.head, Modifier: modifier, Values: alternatives, Definition: def})
-	return nil
+	return e
 }

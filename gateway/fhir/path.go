@@ -1,6 +1,9 @@
 package fhir
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // ValidID reports whether s matches FHIR's id grammar, [A-Za-z0-9\-.]{1,64},
 // and is not a dot segment. FHIR would allow the ids "." and "..", but below a
@@ -50,6 +53,8 @@ func segments(path string) ([]string, bool) {
 // target is a path as FHIR's grammar reads it, before the method is looked at.
 type target struct {
 	typ, id, version string
+	compartment      Compartment
+	operation        string
 	kind             place
 }
 
@@ -65,7 +70,11 @@ const (
 	atHistory
 	atOperation
 	atCompartment
+	atCompartmentSearch
 )
+
+// compartments are the types that R4 defines a compartment for.
+var compartments = []string{"Device", "Encounter", "Patient", "Practitioner", "RelatedPerson"}
 
 // locate reads a path. Its errors carry no interaction.
 func locate(path string) (target, *Error) {
@@ -118,15 +127,21 @@ func below(t target, segs []string) (target, *Error) {
 			if !operationName(segs[2]) {
 				return target{}, malformed
 			}
-			t.kind = atOperation
+			t.operation, t.kind = segs[2][1:], atOperation
 		}
 	case segs[0] == "_search" && t.id == "" && len(segs) == 1:
 		t.kind = atSearch
 	case len(segs) == 1 && operationName(segs[0]):
-		t.kind = atOperation
-	case t.id != "" && (segs[0] == "*" || Known(segs[0])) &&
+		t.operation, t.kind = segs[0][1:], atOperation
+	case t.id != "" && slices.Contains(compartments, t.typ) && (segs[0] == "*" || Known(segs[0])) &&
 		(len(segs) == 1 || len(segs) == 2 && segs[1] == "_search"):
-		t.kind = atCompartment
+		t = target{typ: segs[0], compartment: Compartment{t.typ, t.id}, kind: atCompartment}
+		if t.typ == "*" {
+			t.typ = ""
+		}
+		if len(segs) == 2 {
+			t.kind = atCompartmentSearch
+		}
 	default:
 		return target{}, malformed
 	}
@@ -159,15 +174,16 @@ func letters(s string) bool {
 
 // grammar is what each method means at each place. HEAD is as GET.
 var grammar = [...]map[string]Interaction{
-	atBase:        {"GET": SearchSystem, "POST": Batch},
-	atMetadata:    {"GET": Capabilities},
-	atType:        {"GET": SearchType, "POST": Create, "PUT": Update, "PATCH": Patch, "DELETE": Delete},
-	atInstance:    {"GET": Read, "PUT": Update, "PATCH": Patch, "DELETE": Delete},
-	atVersion:     {"GET": VRead},
-	atSearch:      {"GET": SearchType, "POST": SearchType},
-	atHistory:     {"GET": HistoryType},
-	atOperation:   {"GET": Operation, "POST": Operation},
-	atCompartment: {"GET": SearchCompartment, "POST": SearchCompartment},
+	atBase:              {"GET": SearchSystem, "POST": Batch},
+	atMetadata:          {"GET": Capabilities},
+	atType:              {"GET": SearchType, "POST": Create, "PUT": Update, "PATCH": Patch, "DELETE": Delete},
+	atInstance:          {"GET": Read, "PUT": Update, "PATCH": Patch, "DELETE": Delete},
+	atVersion:           {"GET": VRead},
+	atSearch:            {"POST": SearchType},
+	atHistory:           {"GET": HistoryType},
+	atOperation:         {"GET": Operation, "POST": Operation},
+	atCompartment:       {"GET": SearchCompartment},
+	atCompartmentSearch: {"POST": SearchCompartment},
 }
 
 // interaction names what a method means here, or returns the refusal.
@@ -185,16 +201,22 @@ func (t target) interaction(method string) (Interaction, *Error) {
 	case is == HistoryType && t.id != "":
 		is = HistoryInstance
 	}
-	supported := t.kind == atMetadata || t.kind == atType || t.kind == atInstance || t.kind == atVersion
-	if supported && meaning == "GET" {
+	if is != "" && is.offered() {
 		return is, nil
 	}
 	e := &Error{Kind: UnsupportedInteraction, Interaction: is, Type: t.typ}
 	if is == "" {
 		e.Kind = MethodNotAllowed
 	}
-	if supported {
-		e.Allow = []string{"GET", "HEAD"}
+	for _, m := range [...]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} {
+		if meant := grammar[t.kind][strings.Replace(m, "HEAD", "GET", 1)]; meant != "" && meant.offered() {
+			e.Allow = append(e.Allow, m)
+		}
 	}
 	return "", e
+}
+
+// offered reports whether Parse reads the interaction yet.
+func (i Interaction) offered() bool {
+	return i.Searches() || i.History() || i == Read || i == VRead || i == Capabilities
 }

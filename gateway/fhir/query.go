@@ -1,6 +1,7 @@
 package fhir
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -72,17 +73,29 @@ func (l Limits) pairs(raw string) ([]pair, *Error) {
 		if !ok[0] || !ok[1] || !harmless(p.name) {
 			return nil, &Error{Kind: MalformedQuery}
 		}
-		end := strings.IndexAny(p.name, ":.")
-		if end < 0 {
-			end = len(p.name)
-		}
-		p.head, p.rest = p.name[:end], p.name[end:]
+		p.head, p.rest = cutHead(p.name)
 		if p.name != "_page" && len(p.name)+len(p.value) > l.ValueBytes {
 			return nil, &Error{Kind: TooLong, Param: p.name}
 		}
 		all = append(all, p)
 	}
 	return all, nil
+}
+
+// merge makes the pairs of a query and of a form one set (search.html, section
+// 2.21.1.1). What stands in both alike stands once, so that a result parameter
+// may; where they differ it stands twice, and is refused.
+func (l Limits) merge(query, form []pair) ([]pair, *Error) {
+	sent := len(query)
+	for _, one := range form {
+		if !slices.Contains(query[:sent], one) {
+			query = append(query, one)
+		}
+	}
+	if len(query) > l.Params {
+		return nil, &Error{Kind: TooLong}
+	}
+	return query, nil
 }
 
 // harmless reports whether a parameter's name, known or not, can stand in an

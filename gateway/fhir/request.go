@@ -1,6 +1,9 @@
 package fhir
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // Interaction is FHIR's own code of an interaction (code system
 // restful-interaction), extended by the two that FHIR gives none.
@@ -150,25 +153,52 @@ type Include struct {
 }
 
 // Path is the request's path below a FHIR base, without a leading slash:
-// "Patient/123". All of it is plain: nothing needs an escape.
+// "Patient/123". All of it is plain: nothing needs an escape. A search's is that
+// of GET.
 func (r *Request) Path() string {
+	path := r.Type
+	if r.Compartment.Type != "" {
+		path = r.Compartment.Type + "/" + r.Compartment.ID + "/" + cmp.Or(r.Type, "*")
+	}
+	if r.ID != "" {
+		path += "/" + r.ID
+	}
 	switch {
 	case r.Interaction == Capabilities:
 		return "metadata"
 	case r.Version != "":
-		return r.Type + "/" + r.ID + "/_history/" + r.Version
-	case r.ID != "":
-		return r.Type + "/" + r.ID
+		path += "/_history/" + r.Version
+	case r.Interaction.History():
+		path += "/_history"
 	}
-	return r.Type
+	if r.Operation != "" {
+		path += "/$" + r.Operation
+	}
+	return strings.TrimPrefix(path, "/")
 }
 
-// Encode is the query string of Params, without a question mark. What it
-// returns is pure ASCII.
+// Encode is the query string of Types, Params, Includes, Elements, Summary and
+// Total, without a question mark. What it returns is pure ASCII; Parse reads it
+// back to the same.
 func (r *Request) Encode() string {
-	parts := make([]string, len(r.Params))
-	for i, p := range r.Params {
-		parts[i] = p.Encode()
+	var parts []string
+	if len(r.Types) > 0 {
+		parts = append(parts, "_type="+strings.Join(r.Types, ","))
+	}
+	for _, p := range r.Params {
+		parts = append(parts, p.Encode())
+	}
+	for _, i := range r.Includes {
+		parts = append(parts, i.Encode())
+	}
+	if len(r.Elements) > 0 {
+		parts = append(parts, "_elements="+strings.Join(r.Elements, ","))
+	}
+	if r.Summary != "" {
+		parts = append(parts, "_summary="+r.Summary)
+	}
+	if r.Total != "" {
+		parts = append(parts, "_total="+r.Total)
 	}
 	return strings.Join(parts, "&")
 }

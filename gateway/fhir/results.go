@@ -1,82 +1,174 @@
 package fhir
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// unsupported are parameters of FHIR (R4, and R5 where clients send them
-// already) that the gateway understands and refuses, whatever follows their
-// name (_include:iterate, _has:Observation:patient:code). They are never
-// dropped as unknown: an answer without them would be another answer.
-var unsupported = []string{
-	"_total", "_summary", "_elements", "_include", "_revinclude", "_contained", "_containedType",
-	"_filter", "_text", "_content", "_list", "_query", "_has", "_type", "_since", "_at", "_in",
+// reserved are parameters of FHIR (R4, and R5 where clients send them already)
+// that are never dropped as unknown where they do not apply: an answer without
+// them would be another answer. Those that shape the answer apply to some
+// interactions; the others are understood and refused on all.
+var reserved = []string{
+	"_total", "_summary", "_elements", "_include", "_revinclude", "_type", "_since", "_at",
+	"_contained", "_containedType", "_filter", "_text", "_content", "_list", "_query", "_in", "_has",
 }
 
-// applies reports whether a result parameter has a meaning here.
+// applies reports whether a name is that of a result parameter that has a
+// meaning here.
 func (p *parser) applies(name string) bool {
+	is := p.request.Interaction
 	switch name {
 	case "_format", "_pretty":
 		return true
 	case "mode":
-		return p.request.Interaction == Capabilities
+		return is == Capabilities
+	case "_summary", "_elements": // http.html, section 3.1.0.1.11
+		return is.Searches() || is.History() || is == Read || is == VRead
+	case "_count", "_page":
+		return is.Searches() || is.History()
+	case "_since", "_at": // http.html, section 3.1.0.11
+		return is.History()
+	case "_sort", "_include", "_revinclude", "_total":
+		return is.Searches()
+	case "_type":
+		return is.Searches() && p.request.Type == ""
 	}
-	return p.request.Interaction == SearchType
+	return false
 }
 
-// result reads one of the parameters that shape the answer; bad is the refusal
-// of its value.
-func (p *parser) result(one pair, bad *Error) *Error {
+// result reads one of the parameters that shape the answer.
+func (p *parser) result(one pair) *Error {
+	if one.head == "_include" || one.head == "_revinclude" {
+		p.others++
+		return p.include(one)
+	}
+	bad := &Error{Kind: BadParameter, Param: one.head}
+	if one.rest != "" || slices.Contains(p.once, one.head) {
+		return bad
+	}
+	p.once = append(p.once, one.head)
+	switch one.head {
+	case "_format", "_pretty", "_page", "_count":
+	default:
+		p.others++
+	}
 	r, v := &p.request, one.value
 	switch one.head {
 	case "_format":
 		if !formatted(v) {
 			return &Error{Kind: NotAcceptable, Param: "_format"}
 		}
+		return nil
 	case "_pretty":
-		if v != "true" && v != "false" {
-			return bad
-		}
 		r.Pretty = v == "true"
+		return bad.unless(v == "true" || v == "false")
 	case "mode": // http.html, section 3.1.0.14
-		switch v {
-		case "full":
-		case "normative", "terminology":
+		if v == "normative" || v == "terminology" {
 			return &Error{Kind: NotSupported, Param: "mode"}
-		default:
-			return bad
 		}
+		return bad.unless(v == "full")
 	case "_page":
-		if !sealed(v) {
-			return bad
-		}
 		r.Page = v
+		return bad.unless(sealed(v))
+	case "_summary":
+		r.Summary = v
+		return bad.unless(slices.Contains([]string{"true", "text", "data", "count", "false"}, v) &&
+			(v != "count" || r.Interaction.Searches()))
+	case "_total":
+		r.Total = v
+		return bad.unless(v == "none" || v == "estimate" || v == "accurate")
+	case "_elements":
+		r.Elements = strings.Split(v, ",")
+		return bad.unless(!slices.ContainsFunc(r.Elements, func(name string) bool { return !elementName(name) }))
+	case "_type":
+		r.Types = strings.Split(v, ",")
+		for i, t := range r.Types {
+			if !Known(t) || slices.Contains(r.Types[:i], t) {
+				return bad
+			}
+		}
+		return nil
+	}
+	values := []string{v}
+	var sort []*SearchParameter
+	switch one.head {
 	case "_count":
 		n, ok := count(v, p.limits.Count)
 		if !ok {
 			return bad
 		}
-		r.Params = append(r.Params, Param{Name: "_count", Values: []string{strconv.Itoa(n)}})
-	case "_sort":
-		keys := strings.Split(v, ",")
-		sort := make([]*SearchParameter, 0, len(keys))
-		for _, key := range keys {
-			key = strings.TrimPrefix(key, "-")
-			if key == "_score" {
-				return &Error{Kind: NotSupported, Param: "_sort"}
-			}
-			// A composite or special parameter has no order.
-			def, ok := Parameter(r.Type, key)
-			if !ok || def.Type == Composite || def.Type == Special {
-				return bad
-			}
-			sort = append(sort, def)
+		values[0] = strconv.Itoa(n)
+	case "_since":
+		if !instantForm.MatchString(v) {
+			return bad
 		}
-		p.others++
-		r.Params = append(r.Params, Param{Name: "_sort", Values: keys, sort: sort})
+	case "_at":
+		if !dateForm.MatchString(v) {
+			return bad
+		}
+	case "_sort":
+		values = strings.Split(v, ",")
+		var kind Kind
+		if sort, kind = sorted(p.types(), values); kind != "" {
+			return &Error{Kind: kind, Param: "_sort"}
+		}
+	}
+	r.Params = append(r.Params, Param{Name: one.head, Values: values, sort: sort})
+	return nil
+}
+
+// unless is the refusal, or nil where ok.
+func (e *Error) unless(ok bool) *Error {
+	if ok {
+		return nil
+	}
+	return e
+}
+
+// shape refuses result parameters that contradict each other: search.html,
+// section 2.21.1.10, has no _summary=text beside an _include.
+func (p *parser) shape() *Error {
+	r := &p.request
+	reduced := r.Summary != "" && r.Summary != "false"
+	if reduced && r.Elements != nil || len(r.Includes) > 0 && (r.Summary == "text" || r.Summary == "count") {
+		return &Error{Kind: BadParameter, Param: "_summary"}
 	}
 	return nil
+}
+
+// sorted are the parameters that the keys of _sort name, of the first type;
+// each type must have them. It returns why not, or "".
+func sorted(types, keys []string) ([]*SearchParameter, Kind) {
+	sort := make([]*SearchParameter, 0, len(keys))
+	for _, key := range keys {
+		key = strings.TrimPrefix(key, "-")
+		if key == "_score" {
+			return nil, NotSupported
+		}
+		for i, typ := range types {
+			// A composite or special parameter has no order.
+			def, ok := Parameter(typ, key)
+			if !ok || def.Type == Composite || def.Type == Special {
+				return nil, BadParameter
+			}
+			if i == 0 {
+				sort = append(sort, def)
+			}
+		}
+	}
+	return sort, ""
+}
+
+// elementName reports whether s can name an element at the top of a resource.
+func elementName(s string) bool {
+	for i := range len(s) {
+		if !alphanumeric(s[i]) || i == 0 && s[i]-'a' >= 26 {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 64
 }
 
 // count reads a non-negative integer and lowers it to the limit: a server may

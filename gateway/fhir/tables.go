@@ -93,6 +93,7 @@ var types = map[byte]ParamType{
 // data type is in FHIR R4, search.html, section 2.21.1.5.6.
 func (p *SearchParameter) read(element string) {
 	path, kind, _ := strings.Cut(element, ":")
+	p.identifier = kind == "I" && (p.identifier || p.whole == nil)
 	parts := []string{""}
 	switch kind {
 	case "C":

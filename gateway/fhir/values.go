@@ -16,6 +16,9 @@ const (
 var (
 	dateForm = regexp.MustCompile(`^` + prefix + `\d{4}(?:-(?:0[1-9]|1[0-2])(?:-(?:0[1-9]|[12]\d|3[01])` +
 		`(?:T(?:[01]\d|2[0-3]):[0-5]\d(?::(?:[0-5]\d|60)(?:\.\d{1,9})?)?(?:Z|[-+](?:0\d|1[0-3]):[0-5]\d|[-+]14:00)?)?)?)?$`)
+	// instant has a time to the second and its zone (datatypes.html#instant).
+	instantForm = regexp.MustCompile(`^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])` +
+		`T(?:[01]\d|2[0-3]):[0-5]\d:(?:[0-5]\d|60)(?:\.\d{1,9})?(?:Z|[-+](?:0\d|1[0-3]):[0-5]\d|[-+]14:00)$`)
 	numberForm = regexp.MustCompile(`^` + prefix + decimal + `$`)
 )
 

@@ -28,7 +28,7 @@ func params(resourceType, query string) ([]fhir.Param, bool) {
 	}
 	for _, p := range req.Params {
 		switch {
-		case p.Definition == nil, p.Modifier != "": // _count, _sort; modifiers are optional for a server
+		case p.Definition == nil, p.Modifier != "", p.Links != nil: // _count, _sort; modifiers and chains are optional for a server
 			return nil, false
 		case len(p.Values) == 0, slices.Contains(p.Values, ""): // would restrict nothing
 			return nil, false

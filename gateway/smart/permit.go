@@ -56,33 +56,147 @@ func (f Floor) Key() string {
 	return b.String()
 }
 
+// Needs is a set of the letters that scopes have to have.
+type Needs uint8
+
+const (
+	Create Needs = 1 << iota
+	Read
+	Update
+	Delete
+	Search
+
+	all = Create | Read | Update | Delete | Search
+)
+
 // Permit is the floor of a request, or ErrScope, ErrNoPatient or ErrGranular. A scope
 // without parameters wins over one with; a user/ or system/ scope wins over a patient/
 // scope, whose patient then does not hold the call. The patient of a path or of a search
 // parameter is not compared here: it may still be a token.
+//
+// What each interaction needs is SMART App Launch 2.2's, section "Scopes for requesting
+// FHIR Resources": read, vread and the history of an instance r; searches and the other
+// histories s; create c; update and patch u; delete d. A conditional interaction searches,
+// and so needs s as well, a conditional update c besides, since it creates what it does
+// not find. Of operations SMART says nothing: $match needs r and s, any other needs all
+// letters, on every type where it is called on the system.
+//
+// Not covered are: what an _include brings and what chains read, types that [PermitType]
+// is asked about; the c of an update that turns out to create; the entries of a batch or
+// transaction, of which each is a request to be permitted by itself. A batch needs any
+// data scope at all.
 func Permit(g *Grant, req *fhir.Request) (Floor, error) {
-	var needs func(Scope) bool
-	switch req.Interaction {
-	case fhir.Capabilities:
+	if req.Interaction == fhir.Capabilities {
 		return Floor{}, nil
-	case fhir.Read, fhir.VRead:
-		needs = func(s Scope) bool { return s.Read }
-	case fhir.SearchType:
-		needs = func(s Scope) bool { return s.Search }
-	default:
+	}
+	if g == nil {
 		return Floor{}, ErrScope
 	}
-	if g == nil || req.Type == "" {
+	if req.Interaction == fhir.Batch || req.Interaction == fhir.Transaction {
+		if len(g.Scopes) == 0 {
+			return Floor{}, ErrScope
+		}
+		return Floor{}, nil
+	}
+	needs, ok := needed(req)
+	if !ok {
 		return Floor{}, ErrScope
 	}
-	_, compartment := fhir.CompartmentParameter(req.Type)
+	types := req.Types
+	switch {
+	case req.Type != "":
+		types = []string{req.Type}
+	case req.Interaction == fhir.HistorySystem, req.Interaction == fhir.Operation:
+		types = []string{"*"}
+	}
+	var floor Floor
+	for i, typ := range types {
+		f, err := PermitType(g, typ, needs)
+		switch {
+		case err != nil:
+			return Floor{}, err
+		case i > 0 && f.Key() != floor.Key(): // one query cannot be held to two floors
+			return Floor{}, ErrGranular
+		}
+		floor = f
+	}
+	switch {
+	case len(types) == 0:
+		return Floor{}, ErrScope
+	case len(floor.Narrow) > 0 && !req.Interaction.Searches() && (!req.Conditional || req.Interaction == fhir.Create):
+		// There is no query to put it into, or one that asks whether something exists at all.
+		return Floor{}, ErrGranular
+	}
+	return floor, nil
+}
+
+// needed are the letters for an interaction; false where it has none.
+func needed(req *fhir.Request) (Needs, bool) {
+	var needs Needs
+	switch req.Interaction {
+	case fhir.Read, fhir.VRead, fhir.HistoryInstance:
+		return Read, true
+	case fhir.SearchType, fhir.SearchSystem, fhir.SearchCompartment, fhir.HistoryType, fhir.HistorySystem:
+		return Search, true
+	case fhir.Operation:
+		if req.Operation == "match" {
+			return Read | Search, true
+		}
+		return all, true
+	case fhir.Create:
+		needs = Create
+	case fhir.Update:
+		needs = Update
+		if req.Conditional {
+			needs |= Create
+		}
+	case fhir.Patch:
+		needs = Update
+	case fhir.Delete:
+		needs = Delete
+	}
+	if req.Conditional && needs != 0 {
+		needs |= Search
+	}
+	return needs, needs != 0
+}
+
+// PermitType is the floor of what is done to resources of one type beside or beyond a
+// request's own: that an _include brings them, that an update creates one. It errs as
+// [Permit] does. The type "*" is every type, which only a scope on "*" covers. Where
+// several letters are needed, different scopes may bring them, and the narrowest holds.
+func PermitType(g *Grant, resourceType string, needs Needs) (Floor, error) {
+	if g == nil || resourceType == "" || needs == 0 || needs&^all != 0 {
+		return Floor{}, ErrScope
+	}
+	var floor Floor
+	for letter := Create; letter <= Search; letter <<= 1 {
+		if needs&letter == 0 {
+			continue
+		}
+		f, err := cover(g, resourceType, letter)
+		if err != nil {
+			return Floor{}, err
+		}
+		if f.Patient != "" {
+			floor.Patient, floor.Shared = f.Patient, f.Shared
+		}
+		floor.Narrow = append(floor.Narrow, f.Narrow...)
+	}
+	return floor, nil
+}
+
+// cover is the floor of one letter on one type.
+func cover(g *Grant, resourceType string, letter Needs) (Floor, error) {
+	_, compartment := fhir.CompartmentParameter(resourceType)
+	compartment = compartment || resourceType == "*" // its resources in the compartment, and no others
 
 	var wide, held bool              // a scope without parameters: user/ or system/, patient/
 	var wideParts, heldParts []Scope // those with parameters
 	var noPatient bool
 	for _, s := range g.Scopes {
 		switch {
-		case s.Type != req.Type && s.Type != "*", !needs(s):
+		case s.Type != resourceType && s.Type != "*", s.needs()&letter == 0:
 		case s.Level == Patient && !compartment && s.Type == "*":
 		case s.Level == Patient && g.Patient == "":
 			noPatient = true
@@ -109,7 +223,7 @@ func Permit(g *Grant, req *fhir.Request) (Floor, error) {
 			return Floor{}, ErrNoPatient
 		}
 		return Floor{}, ErrScope
-	case req.Interaction != fhir.SearchType, len(wideParts) > 0 && len(heldParts) > 0:
+	case letter != Search, len(wideParts) > 0 && len(heldParts) > 0:
 		return Floor{}, ErrGranular
 	}
 	floor := Floor{}
@@ -123,4 +237,17 @@ func Permit(g *Grant, req *fhir.Request) (Floor, error) {
 	}
 	floor.Narrow = query
 	return floor, nil
+}
+
+// needs are the letters that the scope has.
+func (s Scope) needs() (n Needs) {
+	for _, l := range []struct {
+		has    bool
+		letter Needs
+	}{{s.Create, Create}, {s.Read, Read}, {s.Update, Update}, {s.Delete, Delete}, {s.Search, Search}} {
+		if l.has {
+			n |= l.letter
+		}
+	}
+	return n
 }

@@ -2,6 +2,7 @@ package smart_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/halfdoor/halfdoor/gateway/fhir"
@@ -37,10 +38,9 @@ func TestPermit(t *testing.T) {
 		{"only others", "openid fhirUser launch/patient", "7", read("Patient"), "", smart.ErrScope},
 		{"malformed scope", "user/Patient.sr", "7", read("Patient"), "", smart.ErrScope},
 		{"capabilities", "", "", &fhir.Request{Interaction: fhir.Capabilities}, "false ", nil},
-		{"update", "user/*.cruds", "", &fhir.Request{Interaction: fhir.Update, Type: "Patient", ID: "1"}, "", smart.ErrScope},
 		{"unknown interaction", "user/*.cruds", "", &fhir.Request{Interaction: "invoke", Type: "Patient"}, "", smart.ErrScope},
 		{"no interaction", "user/*.cruds", "", &fhir.Request{Type: "Patient"}, "", smart.ErrScope},
-		{"search of the whole system", "user/*.cruds", "", &fhir.Request{Interaction: fhir.SearchSystem}, "", smart.ErrScope},
+		{"search of no types", "user/*.cruds", "", &fhir.Request{Interaction: fhir.SearchSystem}, "", smart.ErrScope},
 		{"no type", "user/*.cruds", "", search(""), "", smart.ErrScope},
 
 		{"patient's own", "patient/Patient.rs", "7", read("Patient"), "false 7", nil},
@@ -102,6 +102,144 @@ func TestPermit(t *testing.T) {
 	unparsed := &smart.Grant{Scopes: []smart.Scope{{Type: "Patient", Read: true}}}
 	if _, err := smart.Permit(unparsed, read("Patient")); !errors.Is(err, smart.ErrScope) {
 		t.Errorf("scope without a level: %v", err)
+	}
+}
+
+// Each interaction by its least letters, and by all letters but each of those.
+func TestPermitInteractions(t *testing.T) {
+	of := func(is fhir.Interaction, conditional bool) *fhir.Request {
+		return &fhir.Request{Interaction: is, Type: "Appointment", Conditional: conditional}
+	}
+	operation := func(name, typ string) *fhir.Request {
+		return &fhir.Request{Interaction: fhir.Operation, Operation: name, Type: typ}
+	}
+	for _, c := range []struct {
+		name    string
+		req     *fhir.Request
+		letters string
+		on      string
+	}{
+		{"read", of(fhir.Read, false), "r", "Appointment"},
+		{"vread", of(fhir.VRead, false), "r", "Appointment"},
+		{"history of an instance", of(fhir.HistoryInstance, false), "r", "Appointment"},
+		{"history of a type", of(fhir.HistoryType, false), "s", "Appointment"},
+		{"history of the system", &fhir.Request{Interaction: fhir.HistorySystem}, "s", "*"},
+		{"search", of(fhir.SearchType, false), "s", "Appointment"},
+		{"search of a compartment", of(fhir.SearchCompartment, false), "s", "Appointment"},
+		{"search of the system", &fhir.Request{Interaction: fhir.SearchSystem, Types: []string{"Appointment"}}, "s", "Appointment"},
+		{"create", of(fhir.Create, false), "c", "Appointment"},
+		{"create unless it exists", of(fhir.Create, true), "cs", "Appointment"},
+		{"update", of(fhir.Update, false), "u", "Appointment"},
+		{"update what is found", of(fhir.Update, true), "cus", "Appointment"},
+		{"patch", of(fhir.Patch, false), "u", "Appointment"},
+		{"patch what is found", of(fhir.Patch, true), "us", "Appointment"},
+		{"delete", of(fhir.Delete, false), "d", "Appointment"},
+		{"delete what is found", of(fhir.Delete, true), "ds", "Appointment"},
+		{"match", operation("match", "Patient"), "rs", "Patient"},
+		{"another operation", operation("book", "Appointment"), "cruds", "Appointment"},
+		{"operation on the system", operation("export", ""), "cruds", "*"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			permit := func(scopes, patient string) (smart.Floor, error) {
+				return smart.Permit(&smart.Grant{Scopes: smart.ParseScopes(scopes), Patient: patient}, c.req)
+			}
+			if f, err := permit("user/"+c.on+"."+c.letters, ""); err != nil || f.Key() != "false " {
+				t.Errorf("%s: %q, %v", c.letters, f.Key(), err)
+			}
+			if f, err := permit("patient/"+c.on+"."+c.letters, "7"); err != nil || f.Key() != "false 7" {
+				t.Errorf("%s, of a patient: %q, %v", c.letters, f.Key(), err)
+			}
+			if _, err := permit("patient/"+c.on+"."+c.letters, ""); !errors.Is(err, smart.ErrNoPatient) {
+				t.Errorf("%s, of no patient: %v", c.letters, err)
+			}
+			if _, err := permit("user/Slot.cruds", ""); !errors.Is(err, smart.ErrScope) {
+				t.Errorf("another type: %v", err)
+			}
+			if c.on == "*" {
+				if _, err := permit("user/Appointment.cruds user/Patient.cruds", ""); !errors.Is(err, smart.ErrScope) {
+					t.Errorf("by types: %v", err)
+				}
+			}
+			var single []string
+			for _, letter := range c.letters {
+				single = append(single, "user/"+c.on+"."+string(letter))
+				if rest := strings.Replace("cruds", string(letter), "", 1); rest != "" {
+					if _, err := permit("user/"+c.on+"."+rest, ""); !errors.Is(err, smart.ErrScope) {
+						t.Errorf("without %c: %v", letter, err)
+					}
+				}
+			}
+			if f, err := permit(strings.Join(single, " "), ""); err != nil || f.Key() != "false " {
+				t.Errorf("%q: %q, %v", single, f.Key(), err)
+			}
+		})
+	}
+}
+
+func TestPermitCombines(t *testing.T) {
+	system := func(types ...string) *fhir.Request {
+		return &fhir.Request{Interaction: fhir.SearchSystem, Types: types}
+	}
+	found := func(is fhir.Interaction) *fhir.Request {
+		return &fhir.Request{Interaction: is, Type: "Observation", Conditional: true}
+	}
+	for _, c := range []struct {
+		name, scopes string
+		req          *fhir.Request
+		want         string
+		err          error
+	}{
+		{"two types", "user/Observation.s user/Condition.s", system("Observation", "Condition"), "false ", nil},
+		{"one of two types", "user/Observation.s", system("Observation", "Condition"), "", smart.ErrScope},
+		{"two types of a patient", "patient/*.s", system("Observation", "Condition"), "false 7", nil},
+		{"two floors", "user/Observation.s patient/Condition.s", system("Observation", "Condition"), "", smart.ErrGranular},
+		{"shared beside a patient's", "patient/Slot.s patient/Condition.s", system("Slot", "Condition"), "", smart.ErrGranular},
+		{"same narrowing", "user/*.s?_security=N", system("Slot", "Condition"), "false  _security=N", nil},
+		{"narrowing of one", "user/Observation.s?code=a user/Condition.s", system("Observation", "Condition"), "", smart.ErrGranular},
+		{"the narrower letter holds", "user/Observation.u patient/Observation.s", found(fhir.Patch), "false 7", nil},
+		{"the condition is narrowed", "user/Observation.u user/Observation.s?code=a", found(fhir.Patch), "false  code=a", nil},
+		{"the write is not", "user/Observation.s user/Observation.u?code=a", found(fhir.Patch), "", smart.ErrGranular},
+		{"existence is not narrowed", "user/Observation.c user/Observation.s?code=a", found(fhir.Create), "", smart.ErrGranular},
+		{"nor is a history", "user/Observation.s?code=a", &fhir.Request{Interaction: fhir.HistoryType, Type: "Observation"}, "", smart.ErrGranular},
+		{"nor an operation", "user/Patient.r user/Patient.s?name=a", &fhir.Request{Interaction: fhir.Operation, Operation: "match", Type: "Patient"}, "", smart.ErrGranular},
+		{"a wide scope beside it", "user/Observation.c user/Observation.s?code=a user/*.s", found(fhir.Create), "false ", nil},
+		{"batch", "user/Slot.s", &fhir.Request{Interaction: fhir.Batch}, "false ", nil},
+		{"transaction", "patient/Slot.s", &fhir.Request{Interaction: fhir.Transaction}, "false ", nil},
+		{"batch without data scopes", "openid", &fhir.Request{Interaction: fhir.Batch}, "", smart.ErrScope},
+	} {
+		g := &smart.Grant{Scopes: smart.ParseScopes(c.scopes), Patient: "7"}
+		if f, err := smart.Permit(g, c.req); !errors.Is(err, c.err) || err == nil && f.Key() != c.want {
+			t.Errorf("%s: %q, %v", c.name, f.Key(), err)
+		}
+	}
+}
+
+func TestPermitType(t *testing.T) {
+	g := &smart.Grant{Scopes: smart.ParseScopes("patient/*.r user/Slot.rs patient/Practitioner.r user/Task.s?status=a"), Patient: "7"}
+	for _, c := range []struct {
+		typ   string
+		needs smart.Needs
+		want  string
+		err   error
+	}{
+		{"Appointment", smart.Read, "false 7", nil},
+		{"Slot", smart.Read | smart.Search, "false ", nil},
+		{"Practitioner", smart.Read, "true 7", nil},
+		{"Location", smart.Read, "", smart.ErrScope}, // in no compartment, and not named
+		{"*", smart.Read, "false 7", nil},
+		{"*", smart.Search, "", smart.ErrScope},
+		{"Appointment", smart.Read | smart.Search, "", smart.ErrScope},
+		{"Task", smart.Read | smart.Search, "false 7 status=a", nil},
+		{"Appointment", 0, "", smart.ErrScope},
+		{"Appointment", smart.Search << 1, "", smart.ErrScope},
+		{"", smart.Read, "", smart.ErrScope},
+	} {
+		if f, err := smart.PermitType(g, c.typ, c.needs); !errors.Is(err, c.err) || err == nil && f.Key() != c.want {
+			t.Errorf("%s %b: %q, %v", c.typ, c.needs, f.Key(), err)
+		}
+	}
+	if _, err := smart.PermitType(nil, "Slot", smart.Read); !errors.Is(err, smart.ErrScope) {
+		t.Errorf("no grant: %v", err)
 	}
 }
 
