@@ -171,6 +171,7 @@ func TestDecisionShapes(t *testing.T) {
 		{"label with more", `{` + ok + `, "deny_labels": [{"code": "R", "display": "r"}]}`, "decision.deny_labels[0].display is not a member that this version knows"},
 		{"break_glass is text", `{` + ok + `, "break_glass": "no"}`, "decision.break_glass must be true or false and is text"},
 		{"obligations is text", `{` + ok + `, "obligations": "log"}`, "decision.obligations must be a list and is text"},
+		{"obligation is a number", `{` + ok + `, "obligations": ["if-match", 1]}`, "decision.obligations[1] must be text and is a number"},
 		{"refusal of an unknown dataset", `{"allow": false, "reason": {"code": "a", "text": "A."}, "dataset": "front"}`, ""},
 	}
 	for _, tt := range tests {
@@ -192,12 +193,13 @@ func TestDecisionShapes(t *testing.T) {
 		})
 	}
 
-	d, err := decide(t, `{`+ok+`, "purpose": "BTG", "patient": "p-1", "deny_labels": {{"system": "s", "code": "R"}}, "break_glass": true, "obligations": []}`)
+	d, err := decide(t, `{`+ok+`, "purpose": "BTG", "patient": "p-1", "deny_labels": {{"system": "s", "code": "R"}}, "break_glass": true, "obligations": ["if-match"]}`)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !d.Allow || d.Reason != (policies.Reason{Code: "a-b-1", Text: "A."}) || d.Dataset != "desk" || d.Purpose != "BTG" || d.Patient != "p-1" ||
-		len(d.DenyLabels) != 1 || d.DenyLabels[0] != (transforms.Label{System: "s", Code: "R"}) || !d.BreakGlass {
+		len(d.DenyLabels) != 1 || d.DenyLabels[0] != (transforms.Label{System: "s", Code: "R"}) || !d.BreakGlass ||
+		len(d.Obligations) != 1 || d.Obligations[0] != policies.IfMatch {
 		t.Errorf("got %+v", d)
 	}
 }

@@ -19,7 +19,7 @@ import (
 //	patient     FHIR id: only this patient's compartment may leave
 //	deny_labels [{system, code}]: resources with such a security label are dropped
 //	break_glass boolean: the call passed by an emergency rule, and is to stand out in the log
-//	obligations list of what the gateway must do as well; none is known to this version, so that any is an error
+//	obligations list of what the gateway must do as well, by the names of [Obligation]; another is an error
 type Decision struct {
 	Allow       bool
 	Reason      Reason
@@ -29,9 +29,16 @@ type Decision struct {
 	Patient     string
 	DenyLabels  []transforms.Label
 	BreakGlass  bool
-	Obligations []string // empty
+	Obligations []Obligation
 	Revision    string   // of the policy that decided
 }
+
+// Obligation is something that the gateway must do besides. One that it does not know could not be kept, so that it refuses
+// the call.
+type Obligation string
+
+// IfMatch holds an update, patch or delete to the version that the client names: without If-Match it is refused.
+const IfMatch Obligation = "if-match"
 
 // Reason says why, with a stable code and a sentence that a support agent can read out.
 type Reason struct{ Code, Text string }
@@ -117,8 +124,11 @@ func parseDecision(v ast.Value) (*Decision, string) {
 			d.BreakGlass = r.boolean(v)
 		case "obligations":
 			r.list(v, func(v ast.Value) {
-				r.text(v)
-				r.fail("is an obligation that this version does not know")
+				o := Obligation(r.text(v))
+				if o != IfMatch {
+					r.fail("is an obligation that this version does not know")
+				}
+				d.Obligations = append(d.Obligations, o)
 			})
 		default:
 			return false

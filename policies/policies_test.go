@@ -86,7 +86,11 @@ func TestDefaultDecides(t *testing.T) {
 		{"another desk's ticket", change(func(in *policies.Input) { in.Ticket.Category = "login" }), "policy-category", "", ""},
 		{"hidden type", change(func(in *policies.Input) { in.Request.Type = "Observation" }), "policy-type", "", ""},
 		{"treatment", change(func(in *policies.Input) { in.Purpose = "TREAT" }), "policy-purpose", "", ""},
-		{"write", change(func(in *policies.Input) { in.Request.Interaction = "update" }), "policy-interaction", "", ""},
+		{"write", change(func(in *policies.Input) { in.Request.Interaction = "patch" }), "policy-allowed", "scheduling", "PATADMIN"},
+		{"write of what another desk writes", change(func(in *policies.Input) {
+			in.Caller.Roles, in.Ticket.Category, in.Purpose = []string{"helpdesk-billing"}, "billing", ""
+			in.Request.Interaction, in.Request.Type = "create", "Communication"
+		}), "policy-interaction", "", ""},
 		{"nothing known", &policies.Input{}, "policy-interaction", "", ""},
 	}
 	for _, tt := range tests {
@@ -108,6 +112,19 @@ func TestDefaultDecides(t *testing.T) {
 				t.Errorf("not a sentence: %q", d.Reason.Text)
 			}
 		})
+	}
+}
+
+// An update has to name the version that it is meant for.
+func TestDefaultObliges(t *testing.T) {
+	in := call()
+	in.Request.Interaction = "update"
+	d, err := load(t, policies.Options{}).Decide(context.Background(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !d.Allow || !slices.Equal(d.Obligations, []policies.Obligation{policies.IfMatch}) {
+		t.Errorf("%+v", d)
 	}
 }
 

@@ -16,6 +16,7 @@ decision := {
 	"purpose": purpose,
 	"deny_labels": data.halfdoor.deny_labels,
 	"break_glass": false,
+	"obligations": obligations,
 } if {
 	interaction_allowed
 	type_shown
@@ -45,6 +46,15 @@ decision := {
 }
 
 interaction_allowed if data.halfdoor.interactions[input.request.interaction]
+
+# What writes is for one desk, and one type of its own.
+interaction_allowed if desk.writes[input.request.type][input.request.interaction]
+
+# Of a create there is no version yet.
+obligations contains "if-match" if {
+	input.request.interaction in {"update", "patch", "delete"}
+	not data.halfdoor.unversioned[input.request.interaction]
+}
 
 # A desk sees the resource types that its dataset has a row for.
 type_shown if data.halfdoor.datasets[desk.dataset].resources[input.request.type]

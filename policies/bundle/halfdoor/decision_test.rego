@@ -19,7 +19,7 @@ test_allowed_interactions[interaction] if {
 }
 
 test_interaction_refused[interaction] if {
-	some interaction in ["create", "update", "patch", "delete", "history-type", "batch", "operation", ""]
+	some interaction in ["create", "delete", "history-type", "batch", "operation", ""]
 	decision := halfdoor.decision with input as changed({"request": {"interaction": interaction}})
 	refused(decision, "policy-interaction")
 }
@@ -28,6 +28,56 @@ test_type_refused[type] if {
 	some type in ["Observation", "Condition", "MedicationRequest", "Coverage", "Binary", "appointment", ""]
 	decision := halfdoor.decision with input as changed({"request": {"type": type}})
 	refused(decision, "policy-type")
+}
+
+# What a desk may write, and with which of it a version has to be named.
+desk_writes := {
+	"access": {},
+	"scheduling": {
+		"Appointment": {"update", "patch"},
+		"Task": {"update", "patch"},
+		"Communication": {"create"},
+	},
+	"billing": {"Task": {"update", "patch"}},
+}
+
+test_writes[name] if {
+	some desk, types in desk_types
+	some type in types
+	some interaction in {"create", "update", "patch", "delete"}
+	name := concat(" ", [desk, interaction, type])
+	decision := halfdoor.decision with input as with_roles([concat("-", ["helpdesk", desk])], {
+		"ticket": {"category": desk},
+		"purpose": "",
+		"request": {"type": type, "interaction": interaction},
+	})
+	decision.allow == (interaction in object.get(desk_writes[desk], type, set()))
+	codes := {true: "policy-allowed", false: "policy-interaction"}
+	decision.reason.code == codes[decision.allow]
+}
+
+test_writes_of_no_desk_refused if {
+	decision := halfdoor.decision with input as with_roles([], {"request": {"interaction": "update"}})
+	refused(decision, "policy-interaction")
+}
+
+test_update_names_a_version if {
+	decision := halfdoor.decision with input as changed({"request": {"interaction": "update"}})
+	decision.obligations == {"if-match"}
+}
+
+# Lost or misspelt, the setting asks for more.
+test_unversioned_lost if {
+	decision := halfdoor.decision with input as changed({"request": {"interaction": "patch"}})
+		with data.halfdoor.unversioned as {}
+	decision.obligations == {"if-match"}
+}
+
+test_patch_and_read_need_not[interaction] if {
+	some interaction in ["patch", "read"]
+	decision := halfdoor.decision with input as changed({"request": {"interaction": interaction}})
+	decision.allow == true
+	decision.obligations == set()
 }
 
 # Each desk with every type that it is there for.

@@ -76,3 +76,23 @@ test_every_reason_has_a_sentence if {
 		endswith(data.halfdoor.reasons[code], ".")
 	}
 }
+
+# A desk can write some element of what it may write, and may write what it has elements of.
+test_writes_and_elements_agree if {
+	every desk in data.halfdoor.desks {
+		writes := object.get(desk, "writes", {})
+		object.keys(writes) == object.keys(data.halfdoor.datasets[desk.dataset].write)
+		every type, _ in writes {
+			data.halfdoor.datasets[desk.dataset].resources[type]
+		}
+	}
+}
+
+# No helpdesk writes who somebody is, who pays for them, or what they are treated for.
+test_no_writes_of_records if {
+	every dataset in data.halfdoor.datasets {
+		every type in ["Patient", "Practitioner", "Coverage", "Encounter", "ServiceRequest", "Observation", "Condition"] {
+			not dataset.write[type]
+		}
+	}
+}
