@@ -7,15 +7,16 @@ import (
 )
 
 // generate fills a store with the sandbox's data.
-func generate(seed uint64, patients int) *store {
-	g := &generator{seed: seed, store: newStore()}
+func generate(o EHROptions) *store {
+	g := &generator{seed: o.Seed, store: newStore()}
+	g.store.altered = o.Change
 	g.organizations()
 	g.places()
 	g.staff()
-	for i := range patients {
+	for i := range o.Patients {
 		g.patient(i)
 	}
-	g.deletedPatient(patients)
+	g.deletedPatient(o.Patients)
 	return g.store
 }
 

@@ -22,6 +22,10 @@ type EHROptions struct {
 	// trailing slash: "http://127.0.0.1:40001/fhir". Where it is empty, and until
 	// SetBaseURL, the Host of each request decides.
 	BaseURL string
+	// Change, where set, makes of the body of each version what is stored in its
+	// place, for two sandboxes that differ in part. It is given the type and the id,
+	// and leaves them and the version as they are.
+	Change func(resourceType, id string, body []byte) []byte
 }
 
 // EHR is a sandbox EHR. It serves FHIR R4 JSON below BasePath, without asking who
@@ -39,7 +43,7 @@ func NewEHR(o EHROptions) *EHR {
 		o.Patients = 60
 	}
 	e := &EHR{}
-	e.state.Store(generate(o.Seed, o.Patients))
+	e.state.Store(generate(o))
 	e.SetBaseURL(o.BaseURL)
 	return e
 }

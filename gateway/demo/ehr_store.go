@@ -54,6 +54,8 @@ type store struct {
 	shelves map[string]*shelf
 	now     time.Time // of the newest write; Reference where there was none
 	next    int       // what the id of the next resource is counted from
+
+	altered func(kind, id string, body []byte) []byte // of what is generated; nil: as it is
 }
 
 func newStore() *store { return &store{shelves: map[string]*shelf{}, now: Reference(), next: firstID} }
@@ -90,7 +92,11 @@ func (s *store) put(d draft) {
 		if v == 1 {
 			method = http.MethodPost
 		}
-		r.versions = append(r.versions, version{strconv.Itoa(v), updated, appendValue(nil, body), method})
+		written := appendValue(nil, body)
+		if s.altered != nil {
+			written = s.altered(d.kind, d.id, written)
+		}
+		r.versions = append(r.versions, version{strconv.Itoa(v), updated, written, method})
 	}
 	if d.deleted {
 		r.versions = append(r.versions, version{strconv.Itoa(len(r.versions) + 1), d.updated, nil, http.MethodDelete})
