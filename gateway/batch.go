@@ -20,6 +20,11 @@ import (
 
 // batch answers the entries of a batch.
 func (c *call) batch(ctx context.Context, e errand, req *fhir.Request) error {
+	if req.IdempotencyKey != "" { // each entry has an outcome of its own, and they are not kept together
+		r := refusal("not-supported").naming("the header Idempotency-Key on a batch")
+		r.status = http.StatusBadRequest
+		return r
+	}
 	ctx, cancel := context.WithTimeout(ctx, c.gen.together)
 	defer cancel()
 	b := &bundle{call: c, kind: "batch-response"}
@@ -50,6 +55,7 @@ func (c *call) batch(ctx context.Context, e errand, req *fhir.Request) error {
 func (b *bundle) part(i int, entry fhir.Entry, serve func(*call) error) error {
 	p := &part{of: b, header: http.Header{}}
 	sub := b.sub(i, entry.Method, p)
+	sub.among = b.rec.Request.Entries
 	defer b.g.metrics.observe(sub)
 	if entry.Err != nil {
 		sub.asks(nil, entry.Err)

@@ -20,26 +20,30 @@ type bundle struct {
 // write hands on a piece, after the header and the Bundle's beginning where it is the first.
 func (b *bundle) write(piece string) error {
 	if !b.released {
-		b.released = true
+		b.released, b.rec.Status = true, http.StatusOK
 		h := b.w.Header()
 		b.headers(h)
 		b.encode(h, -1)
 		b.w.WriteHeader(http.StatusOK)
-		piece = `{"resourceType":"Bundle","type":"` + b.kind + `","entry":[` + piece
+		piece = `{"resourceType":"Bundle","type":"` + b.kind + `"` + piece
 	}
 	return b.emit([]byte(piece))
 }
 
 // close ends the answer, once the record of the whole call is durable.
 func (b *bundle) close() error {
-	b.rec.Kind, b.rec.Status = accesslog.KindAccess, http.StatusOK
+	b.rec.Kind, b.rec.Status = accesslog.KindAccess, http.StatusOK // a Bundle of no entries has not begun
 	if err := b.commit(); err != nil {
 		return err
 	}
 	if err := b.await(0); err != nil {
 		return err
 	}
-	if err := b.write("]}"); err != nil {
+	end := "]}"
+	if b.parts == 0 {
+		end = "}"
+	}
+	if err := b.write(end); err != nil {
 		return err
 	}
 	return b.finish()
@@ -82,13 +86,13 @@ func (p *part) Write(piece []byte) (int, error) {
 // refused says whether the body is why the entry is not answered.
 func (p *part) refused() bool { return p.status >= http.StatusBadRequest }
 
-// comma parts an entry from the one before.
+// comma parts an entry from what comes before.
 func (p *part) comma() string {
 	p.of.parts++
 	if p.of.parts > 1 {
 		return ","
 	}
-	return ""
+	return `,"entry":[`
 }
 
 // line is the status as a Bundle has it: the code and its meaning.

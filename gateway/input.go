@@ -22,7 +22,7 @@ func (c *call) input(e errand, req *fhir.Request) *policies.Input {
 		Purpose: d.purpose,
 		Request: policies.Request{
 			Interaction: string(req.Interaction), Type: req.Type, HasID: req.ID != "", Parameters: names,
-			Operation: req.Operation,
+			Operation: req.Operation, Entries: c.among,
 		},
 		Context: policies.Context{
 			Patient: caller.Grant.Patient, Encounter: caller.Grant.Encounter, EHR: c.rec.EHR, Tenant: c.rec.Tenant,

@@ -29,6 +29,7 @@ type call struct {
 	foreign  bool        // from a web page of an origin that may call
 	coding   fhir.Coding // that the client takes
 	out      encoder     // of the body; nil where it leaves in no coding
+	among    int         // of an entry: how many its batch or transaction has
 	rec      accesslog.Record
 	released bool   // a window has left: only an abort can take the answer back
 	code     string // outcome for the metrics

@@ -73,9 +73,6 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := performed(r.Method, req); err != nil {
-		return err
-	}
 	if err := c.accepts(r.Header); err != nil {
 		return err
 	}
@@ -102,6 +99,9 @@ type errand struct {
 // answer is the path of one interaction that is understood: floor, policy, admission, the EHR,
 // and its answer.
 func (c *call) answer(ctx context.Context, e errand, req *fhir.Request) error {
+	if err := performed(c.rec.Request.Method, req); err != nil {
+		return err
+	}
 	page, req, err := c.turn(e, req) // a page is the search that it continues
 	if err != nil {
 		return err
