@@ -61,6 +61,12 @@ var variants = []variant{
 		}
 	}},
 	{"no types", func(_ []byte, o *transforms.Options) { o.Types = []string{} }},
+	{"searched", func(doc []byte, o *transforms.Options) {
+		o.Searched = []string{"Encounter"}
+		if m := rootType.FindAllSubmatch(doc, 2); len(m) > 1 {
+			o.Searched = []string{string(m[1][1])} // the first entry's
+		}
+	}},
 	{"no bases", func(_ []byte, o *transforms.Options) { o.EHR = nil }},
 }
 

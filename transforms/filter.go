@@ -56,6 +56,7 @@ type filter struct {
 	tidier   tidier
 
 	subjects subjects
+	linked   linked
 	tally    tally
 	report   *Report
 	window   Window // at the sink
@@ -138,6 +139,7 @@ func (f *filter) forget() {
 	f.out, f.keys, f.locals, f.gateway = f.out[:0], f.keys[:0], f.locals[:0], nil
 	f.res = resource{id: f.res.id[:0], patient: f.res.patient[:0]}
 	f.subjects.reset()
+	f.linked.reset()
 	f.tally.reset()
 }
 
@@ -188,6 +190,8 @@ func (f *filter) single() error {
 		return f.fail(ErrLabel)
 	case causeCompartment:
 		return f.fail(ErrCompartment)
+	case causeStray:
+		return f.fail(ErrNoRow)
 	}
 	f.hold = -1
 	return f.commit(r)

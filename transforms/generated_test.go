@@ -179,6 +179,9 @@ func (g generator) ask(o *transforms.Options) {
 	if g.one(4) {
 		o.Types = []string{pick(g, "Patient", "Encounter"), pick(g, "Parameters", "Observation", "Claim")}
 	}
+	if g.one(4) {
+		o.Searched = []string{pick(g, "Patient", "Encounter", "Observation", "Claim")}
+	}
 	if g.one(6) {
 		o.BundleType = pick(g, bundles...)
 	}

@@ -91,6 +91,12 @@ type Options struct {
 	// types: they are a part of it.
 	Types []string
 
+	// Searched are the types of the resources that were searched for, where the answer may include
+	// others. Such a one leaves only behind a resource that left, where one of the two refers to the
+	// other by a reference that leaves: what leads nowhere else but to what was withheld would tell of
+	// it. Nil is no search, or one that includes nothing.
+	Searched []string
+
 	// Patient is the real id of the patient whose compartment alone leaves; "" is any.
 	Patient string
 

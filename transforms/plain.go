@@ -84,6 +84,7 @@ func (f *filter) plainMembers(cur *cursor, in inside, n *node, written *int) (bo
 			if err := f.refers(to, in.look && n != nil && n.part); err != nil {
 				return false, err
 			}
+			f.leads(to)
 			f.tally.tokenized[in.row.index]++
 			if err := f.address(to); err != nil {
 				return false, err

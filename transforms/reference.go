@@ -128,6 +128,7 @@ func (f *filter) reference(row *node, part bool) (bool, error) {
 	if err := f.refers(l, part); err != nil {
 		return false, err
 	}
+	f.leads(l)
 	f.tally.tokenized[row.index]++
 	return true, f.address(l)
 }

@@ -148,6 +148,9 @@ type oracle struct {
 	holds  bool            // the resource at hand lets contained ones leave
 	locals map[string]bool // of the resource at hand: whether the contained one of this id leaves
 	inside bool            // in a contained one
+	leads  []string        // to which it refers, by references that leave
+
+	left, referred map[string]bool // resources that left, and to which these refer
 
 	may []error // kinds that the filter may answer with, or not
 
@@ -185,6 +188,7 @@ func newOracle(ds *transforms.Dataset, c transforms.Compartment, o transforms.Op
 		ds: ds, compartment: c, o: o,
 		subjects: map[transforms.Subject]bool{}, released: map[string]int{}, dropped: map[string]map[string]int{},
 		tokenized: map[string]int{}, removed: map[string]int{},
+		left: map[string]bool{}, referred: map[string]bool{},
 	}
 }
 
@@ -276,6 +280,10 @@ func (r *oracle) root(v any) any {
 		return nil
 	case "compartment":
 		r.fail(transforms.ErrCompartment)
+		return nil
+	}
+	if r.o.Searched != nil && kind != "OperationOutcome" && kind != "Parameters" && !slices.Contains(r.o.Searched, kind) {
+		r.fail(transforms.ErrNoRow) // nothing comes before it
 		return nil
 	}
 	return r.resource(kind, object)
@@ -1163,6 +1171,7 @@ func (r *oracle) rewrite(path string, ref reference) string {
 		return ref.local
 	}
 	r.tokenized[r.element(path)]++
+	r.leads = append(r.leads, ref.kind+"/"+ref.id)
 	return r.address(ref)
 }
 
@@ -1306,7 +1315,36 @@ func (r *oracle) part(resource map[string]any) any {
 		r.drop(cause, kind)
 		return nil
 	}
-	return r.resource(kind, resource)
+	if kind == "Bundle" || kind == "OperationOutcome" || kind == "Parameters" {
+		return r.resource(kind, resource)
+	}
+	released, tokenized, removed, dropped := maps.Clone(r.released), maps.Clone(r.tokenized), maps.Clone(r.removed), map[string]map[string]int{}
+	for cause, kinds := range r.dropped {
+		dropped[cause] = maps.Clone(kinds)
+	}
+	mark := len(r.named)
+	r.leads = nil
+	out := r.resource(kind, resource)
+	if r.stray(kind, resource) {
+		r.released, r.tokenized, r.removed, r.dropped = released, tokenized, removed, dropped
+		r.forget(mark)
+		r.drop("stray", kind)
+		return nil
+	}
+	if id, ok := resource["id"].(string); ok {
+		r.left[kind+"/"+id] = true
+	}
+	for _, to := range r.leads {
+		r.referred[to] = true
+	}
+	return out
+}
+
+// stray says whether the resource at hand was included, and nothing that left leads to it.
+func (r *oracle) stray(kind string, resource map[string]any) bool {
+	id, ok := resource["id"].(string)
+	return r.o.Searched != nil && !slices.Contains(r.o.Searched, kind) && !(ok && r.referred[kind+"/"+id]) &&
+		!slices.ContainsFunc(r.leads, func(to string) bool { return r.left[to] })
 }
 
 func (r *oracle) drop(cause, kind string) {

@@ -8,8 +8,8 @@ type Report struct {
 	// Released counts resources by type.
 	Released map[string]int
 
-	// Dropped counts resources by cause ("type": no row, or not of Types; "label"; "compartment") and
-	// type. A type that cannot be one is "?".
+	// Dropped counts resources by cause ("type": no row, or not of Types; "label"; "compartment";
+	// "stray": included, and nothing that left leads to it) and type. A type that cannot be one is "?".
 	Dropped map[string]map[string]int
 
 	// Removed counts, by the path of an element that the plan knows ("Patient", "Patient.name"),
@@ -27,6 +27,7 @@ const (
 	causeType cause = iota + 1
 	causeLabel
 	causeCompartment
+	causeStray
 )
 
 func (c cause) String() string {
@@ -37,6 +38,8 @@ func (c cause) String() string {
 		return "label"
 	case causeCompartment:
 		return "compartment"
+	case causeStray:
+		return "stray"
 	}
 	return ""
 }

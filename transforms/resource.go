@@ -16,7 +16,7 @@ type resource struct {
 // resource filters the object at r by its type's row, down to the object that it is.
 func (f *filter) resource(r *row) error {
 	f.res = resource{row: r, id: f.res.id[:0], patient: f.res.patient[:0]}
-	f.locals = f.locals[:0]
+	f.locals, f.linked.of = f.locals[:0], f.linked.of[:0]
 	var kind mode
 	if r.bundle || r.contains || r.parameters && len(f.opt.DenyLabels) > 0 {
 		var err error
@@ -86,12 +86,12 @@ func (f *filter) verdict(r *row) cause {
 	switch {
 	case f.res.denied:
 		return causeLabel
-	case f.opt.Patient == "":
-		return 0
-	case r.kind == "Patient" && (!f.res.identified || string(f.res.id) != f.opt.Patient):
+	case f.opt.Patient != "" && r.kind == "Patient" && (!f.res.identified || string(f.res.id) != f.opt.Patient):
 		return causeCompartment
-	case r.kind != "Patient" && r.member && !f.res.inside:
+	case f.opt.Patient != "" && r.kind != "Patient" && r.member && !f.res.inside:
 		return causeCompartment
+	case f.stray(r):
+		return causeStray
 	}
 	return 0
 }

@@ -105,6 +105,56 @@ func TestBundles(t *testing.T) {
 	}
 }
 
+// TestSearched has what a search includes, and what it must not.
+func TestSearched(t *testing.T) {
+	f := load(t, "searched", `{"resources": {"Patient": {"id": "token", "active": "keep"},
+		"Encounter": {"id": "token", "subject": "reference", "status": "keep"}, "Claim": {"id": "token", "item.encounter": "keep", "status": "keep"}}}`)
+	const (
+		ehr     = "https://ehr.example.org/fhir/"
+		gateway = "https://gateway.example.net/fhir/"
+		p1, e1  = "T50617469656e74-7031T", "T456e636f756e746572-6531T"
+		c1      = "T436c61696d-6331T"
+	)
+	entries := func(all ...string) string {
+		var list []string
+		for _, one := range all {
+			list = append(list, `{"resource":`+one+`}`)
+		}
+		return `{"resourceType":"Bundle","type":"searchset","entry":[` + strings.Join(list, ",") + `]}`
+	}
+	const empty = `{"resourceType":"Bundle","type":"searchset"}`
+	patient := func(id string) string { return `{"resourceType":"Patient","id":"` + id + `"}` }
+	encounter := func(more string) string {
+		return `{"resourceType":"Encounter","id":"e1",` + more + `"subject":{"reference":"Patient/p1"}}`
+	}
+	const claim = `{"resourceType":"Claim","id":"c1","item":[{"encounter":[{"reference":"` + ehr + `Encounter/e1"}]}]}`
+	var (
+		patientOut   = `{"resourceType":"Patient","id":"` + p1 + `",` + tag + `}`
+		encounterOut = `{"resourceType":"Encounter","id":"` + e1 + `","subject":{"reference":"Patient/` + p1 + `"},` + tag + `}`
+		claimOut     = `{"resourceType":"Claim","id":"` + c1 + `","item":[{"encounter":[{"reference":"` + gateway + `Encounter/` + e1 + `"}]}],` + tag + `}`
+		label        = `"meta":{"security":[{"system":"s","code":"R"}]},`
+	)
+	searched := func(types ...string) func(*transforms.Options) {
+		return func(o *transforms.Options) { o.Searched = types; restricted(o) }
+	}
+	for _, c := range []shape{
+		{"included", entries(encounter(""), patient("p1"), patient("secret")), entries(encounterOut, patientOut), searched("Encounter"), nil},
+		{"included, of the type that was searched", entries(encounter(""), patient("p1")), entries(encounterOut, patientOut), searched("Patient", "Encounter"), nil},
+		{"included by what is withheld", entries(encounter(label), patient("p1")), empty, searched("Encounter"), nil},
+		{"included by a reference that does not leave", entries(`{"resourceType":"Encounter","id":"e1","status":"planned","partOf":{"reference":"Claim/c1"}}`, `{"resourceType":"Claim","id":"c1"}`),
+			entries(`{"resourceType":"Encounter","id":"` + e1 + `","status":"planned",` + tag + `}`), searched("Encounter"), nil},
+		{"included in two steps", entries(claim, encounter(""), patient("p1")), entries(claimOut, encounterOut, patientOut), searched("Claim"), nil},
+		{"included in two steps, the first withheld", entries(claim, encounter(label), patient("p1")), entries(claimOut), searched("Claim"), nil},
+		{"included before what leads to it", entries(patient("p1"), encounter("")), entries(encounterOut), searched("Encounter"), nil},
+		{"included in reverse", entries(patient("p1"), encounter(""), claim), entries(patientOut, encounterOut, claimOut), searched("Patient"), nil},
+		{"included in reverse, by what is withheld", entries(patient("p1"), encounter(label), claim), entries(patientOut), searched("Patient"), nil},
+		{"included without an id", entries(encounter(""), `{"resourceType":"Patient","active":true}`), entries(encounterOut), searched("Encounter"), nil},
+		{"at the root", patient("p1"), "", searched("Encounter"), transforms.ErrNoRow},
+	} {
+		c.run(t, f)
+	}
+}
+
 // shape is one document, and what leaves of it.
 type shape struct {
 	name, in, want string

@@ -50,6 +50,7 @@ func (f *filter) commit(r *row) error {
 	}
 	f.locals = f.locals[:0]
 	f.subjects.commit()
+	f.linkUp(r)
 	return nil
 }
 
