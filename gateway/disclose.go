@@ -25,9 +25,9 @@ func (c *call) disclose(q *query, resp *upstream.Response) error {
 	d := &disclosure{call: c, ask: q.admission, resp: resp}
 	report, err := q.admission.dec.Plan.Filter(d, resp.Body, c.filter(q))
 	d.letGo()
-	c.g.metrics.filtered(report)
+	c.g.metrics.filtered(q.admission.dec.Dataset, report)
 	if err != nil {
-		c.rec.Totals = totals(report)
+		c.rec.Totals = Totals(report)
 	}
 	return err
 }
@@ -64,7 +64,7 @@ func (d *disclosure) Release(w *transforms.Window) error {
 		d.rec.Kind = accesslog.KindClose
 	}
 	if w.Last {
-		d.rec.Totals = totals(*w.Report)
+		d.rec.Totals = Totals(*w.Report)
 	}
 	if err := d.commit(); err != nil {
 		return err

@@ -14,7 +14,8 @@ import (
 )
 
 // metrics are what Prometheus reads. No label holds an id, a client's invention or anything
-// of a patient: each is from a closed list or from the configuration.
+// of a patient: each is from a closed list or from the configuration, but for the names of
+// members that an EHR sends and a dataset does not know.
 type metrics struct {
 	registry  *prometheus.Registry
 	inflight  prometheus.Gauge
@@ -22,28 +23,35 @@ type metrics struct {
 	seconds   *prometheus.HistogramVec
 	bytes     *prometheus.CounterVec
 	resources *prometheus.CounterVec
+	drift     *prometheus.CounterVec
 	reloads   *prometheus.CounterVec
 
 	mu     sync.Mutex
-	policy map[string]bool // the policies' own reason codes that are labels
+	policy map[string]bool    // the policies' own reason codes that are labels
+	paths  map[[2]string]bool // of a dataset, which no row names, that are labels
 }
 
 // policyLabels is how many of a policy's own reason codes become labels: a rule that makes
 // codes of what it is told must not fill the memory of whoever reads the metrics.
 const policyLabels = 64
 
+// driftLabels is how many paths that no row names become labels: their names are what an EHR sends.
+const driftLabels = 512
+
 func newMetrics(g *Gateway) *metrics {
 	m := &metrics{
 		policy:    map[string]bool{},
+		paths:     map[[2]string]bool{},
 		registry:  prometheus.NewRegistry(),
 		inflight:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "halfdoor_calls_in_flight", Help: "Calls being served."}),
 		calls:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "halfdoor_calls_total", Help: "Calls by EHR, interaction, status and outcome; the outcome of a served call is ok."}, []string{"ehr", "interaction", "status", "outcome"}),
 		seconds:   prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "halfdoor_call_seconds", Help: "Time from a request's header to its end.", Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}}, []string{"ehr", "interaction"}),
 		bytes:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "halfdoor_filter_bytes_total", Help: "Bytes that the filter read from EHRs (in) and released (out)."}, []string{"direction"}),
 		resources: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "halfdoor_filter_resources_total", Help: "Resources by type and what became of them: released, or the cause for which they were dropped."}, []string{"type", "outcome"}),
+		drift:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "halfdoor_drift_total", Help: "By dataset and path: members that an EHR sent and no row names (unknown, a sample), and resources without an element that the dataset requires (missing)."}, []string{"dataset", "kind", "path"}),
 		reloads:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "halfdoor_reloads_total", Help: "Reloads of the configuration, by whether they went live or were refused."}, []string{"result"}),
 	}
-	m.registry.MustRegister(m.inflight, m.calls, m.seconds, m.bytes, m.resources, m.reloads,
+	m.registry.MustRegister(m.inflight, m.calls, m.seconds, m.bytes, m.resources, m.drift, m.reloads,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "halfdoor_access_log_healthy", Help: "1 while the access log can be written; at 0 every call is refused."}, func() float64 {
 			return flag(g.log.Err() == nil)
 		}),
@@ -95,7 +103,7 @@ func (m *metrics) outcome(code string) string {
 	return code
 }
 
-func (m *metrics) filtered(r transforms.Report) {
+func (m *metrics) filtered(dataset string, r transforms.Report) {
 	m.bytes.WithLabelValues("in").Add(float64(r.BytesIn))
 	m.bytes.WithLabelValues("out").Add(float64(r.BytesOut))
 	for kind, n := range r.Released {
@@ -109,4 +117,24 @@ func (m *metrics) filtered(r transforms.Report) {
 			m.resources.WithLabelValues(kind, cause).Add(float64(n))
 		}
 	}
+	for path, n := range r.Unknown {
+		m.drift.WithLabelValues(dataset, "unknown", m.path(dataset, path)).Add(float64(n))
+	}
+	for path, n := range r.Missing {
+		m.drift.WithLabelValues(dataset, "missing", path).Add(float64(n))
+	}
+}
+
+// path is the label of a path that no row names.
+func (m *metrics) path(dataset, path string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	key := [2]string{dataset, path}
+	if !m.paths[key] {
+		if len(m.paths) == driftLabels {
+			return "?"
+		}
+		m.paths[key] = true
+	}
+	return path
 }

@@ -186,9 +186,10 @@ func (c *call) headers(h http.Header) {
 	h.Set("X-Content-Type-Options", "nosniff")
 }
 
-func totals(r transforms.Report) *accesslog.Totals {
+// Totals is a stream's report as records have it.
+func Totals(r transforms.Report) *accesslog.Totals {
 	return &accesslog.Totals{
 		BytesIn: r.BytesIn, BytesOut: r.BytesOut, Released: r.Released, Dropped: r.Dropped,
-		Removed: r.Removed, Tokenized: r.Tokenized,
+		Removed: r.Removed, Tokenized: r.Tokenized, Unknown: r.Unknown, Missing: r.Missing,
 	}
 }

@@ -39,6 +39,9 @@ type look struct {
 	part bool // it is the reference of a part of a compartment
 }
 
+// entered is what enters is until the tree is part of a plan.
+const entered = 1
+
 const (
 	maxVariants = 256    // of one element
 	maxNodes    = 20_000 // of one type
@@ -85,7 +88,9 @@ func build(kind string, rules map[string]Rule, parts []string) (*node, []string)
 	}
 	root := &node{path: kind}
 	b.fill(root, lines, looks, nil)
-	root.hidden = false
+	if root.hidden = false; root.star == nil {
+		root.enters = entered
+	}
 	return root, b.problems
 }
 
@@ -127,7 +132,7 @@ func (b *builder) fill(n *node, lines []line, looks []look, star *node) {
 	if b.nodes > maxNodes {
 		return
 	}
-	n.star = star
+	n.star, n.named = star, len(lines) > 0
 	var own *line
 	for i := range lines {
 		l := &lines[i]
@@ -167,6 +172,9 @@ func (b *builder) fill(n *node, lines []line, looks []look, star *node) {
 			name := l.rest[0].name
 			kids[name] = append(kids[name], l)
 		}
+	}
+	if own == nil && n.star == nil && len(kids) > 0 {
+		n.enters = entered
 	}
 	seen := map[string][]look{}
 	for _, l := range looks {
@@ -210,6 +218,7 @@ func (b *builder) kid(n *node, name string, lines []line, looks []look) *node {
 			}
 		}
 	}
+	k.named = len(lines) > 0
 	if len(values) == 0 {
 		b.fill(k, below(lines, nil), looks, star)
 		return k

@@ -64,6 +64,10 @@ type Dataset struct {
 
 	// Write names, by resource type, the elements that a writer may set.
 	Write map[string][]string
+
+	// Require names, by resource type, the elements of the resource itself ("status") that the purpose
+	// relies on. It lets nothing leave; a resource without one is counted in [Report.Missing].
+	Require map[string][]string
 }
 
 // document is a dataset in JSON.
@@ -73,6 +77,7 @@ type document struct {
 	Resources map[string]map[string]json.RawMessage `json:"resources"`
 	Search    map[string][]string                   `json:"search"`
 	Write     map[string][]string                   `json:"write"`
+	Require   map[string][]string                   `json:"require"`
 }
 
 // ParseDataset reads a dataset from JSON:
@@ -80,7 +85,8 @@ type document struct {
 //	{"title": "Appointments", "version": 3,
 //	 "resources": {"Patient": {"id": "token", "birthDate": "year", "gender": {"fixed": "unknown"}}},
 //	 "search": {"Patient": ["identifier", "family+birthdate"]},
-//	 "write": {"Appointment": ["status"]}}
+//	 "write": {"Appointment": ["status"]},
+//	 "require": {"Patient": ["id", "birthDate"]}}
 //
 // It refuses what it does not know, and joins all problems in one error.
 func ParseDataset(name string, doc []byte) (*Dataset, error) {
@@ -95,7 +101,7 @@ func ParseDataset(name string, doc []byte) (*Dataset, error) {
 	}
 	ds := &Dataset{
 		Name: name, Title: d.Title, Version: d.Version,
-		Resources: map[string]map[string]Rule{}, Search: d.Search, Write: d.Write,
+		Resources: map[string]map[string]Rule{}, Search: d.Search, Write: d.Write, Require: d.Require,
 	}
 	var problems []error
 	for _, kind := range slices.Sorted(maps.Keys(d.Resources)) {
@@ -235,7 +241,7 @@ func (ds *Dataset) problems() []error {
 			}
 		}
 	}
-	return all
+	return append(all, ds.unmet()...)
 }
 
 // isType reports whether s can name a resource type: letters, the first in upper case.

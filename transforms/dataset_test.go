@@ -82,6 +82,13 @@ func TestParseDatasetProblems(t *testing.T) {
 		}},
 		{"write", `{"resources": {"Patient": {}}, "write": {"Claim": [], "Patient": ["a..b"]}}`,
 			[]string{`write: "Claim" has no row`, `write: Patient: "a..b" is not an element path`}},
+		{"require", `{"resources": {"Patient": {"id": "keep", "name.family": "keep"}, "Slot": {"*": "keep", "status": "remove", "comment.x": "remove"}, "Parameters": {"parameter.valueCode": "keep"}},
+			"require": {"Claim": ["id"], "Parameters": ["parameter"], "Patient": ["id", "name.family", "name", "resourceType", "active", "id"], "Slot": ["start", "status", "text", "comment"]}}`, []string{
+			`require: "Claim" has no row`, "require: Parameters: its row is built in, and requires nothing",
+			`require: Patient: "name.family" is not the name of an element of the resource itself`, "require: Patient: resourceType is always there",
+			`require: Patient: no row lets "active" leave, so nobody can rely on it`, `require: Patient: "id" is there twice`,
+			`require: Slot: no row lets "status" leave, so nobody can rely on it`, `require: Slot: no row lets "text" leave, so nobody can rely on it`,
+		}},
 		{"all at once", `{"version": -1, "resources": {"Patient": {"id": "x", "a.b": "keep", "a": "keep"}, "x": {}}}`, []string{
 			`Patient.id: unknown method "x" (want keep, token, reference, mask, year, month, shift, hash or {fixed: VALUE})`,
 			"version must not be negative", "Patient.a.b: a already says how it leaves", `"x" is not a resource type`,

@@ -30,7 +30,7 @@ const narrow = `{"title": "Narrow", "version": 1, "resources": {
 	"Condition": {"code.text": "mask", "onsetDateTime": "year"},
 	"List": {"id": "token", "status": "keep", "entry.item": "reference"},
 	"Practitioner": {"id": "token", "name.family": "keep"}
-}}`
+}, "require": {"Patient": ["id", "active", "birthDate"], "Appointment": ["status"], "Encounter": ["period", "id"]}}`
 
 // wide keeps whole elements, and widens some.
 const wide = `{"title": "Wide", "version": 2, "resources": {
@@ -110,7 +110,8 @@ const conditions = `{"title": "Conditions", "version": 5, "resources": {
 	"Condition": {"code.coding[system=http://snomed.info/sct]": "keep", "code.coding.system": "keep", "subject.*": "keep"},
 	"Claim": {"*": "keep", "patient": "remove", "item[sequence=1].*": "keep"},
 	"Immunization": {"*": "keep", "reaction.date": "shift", "meta.security[code=N]": "keep"}
-}}`
+}, "require": {"Patient": ["id", "identifier", "gender", "birthDate", "meta", "active"], "Encounter": ["status", "subject", "reference"],
+	"Condition": ["subject"], "Appointment": ["participant"]}}`
 
 // compartment is the patients', as far as the tests need it.
 var compartment = transforms.Compartment{

@@ -106,7 +106,7 @@ func (g generator) name() string {
 // dataset makes rows until they are some that compile.
 func (g generator) dataset(t *testing.T) (*transforms.Dataset, *transforms.Plan) {
 	for {
-		resources := map[string]map[string]any{}
+		resources, require := map[string]map[string]any{}, map[string][]string{}
 		for _, kind := range []string{"Patient", "Encounter", "Observation"} {
 			rows := map[string]any{}
 			for range 1 + g.IntN(8) {
@@ -135,11 +135,14 @@ func (g generator) dataset(t *testing.T) (*transforms.Dataset, *transforms.Plan)
 				rows["contained"] = "keep"
 			}
 			resources[kind] = rows
+			if path := pick(g, slices.Sorted(maps.Keys(rows))...); g.one(2) && path[0] != '*' {
+				require[kind] = []string{path[:strings.IndexAny(path+".", ".[")]}
+			}
 		}
 		if g.one(2) {
 			resources["Parameters"] = map[string]any{"parameter.value" + pick(g, "", "A", "A.coding", "A.subject"): pick(g, "keep", "token", "reference")}
 		}
-		doc, err := json.Marshal(map[string]any{"title": "Generated", "version": 1, "resources": resources})
+		doc, err := json.Marshal(map[string]any{"title": "Generated", "version": 1, "resources": resources, "require": require})
 		if err != nil {
 			t.Fatal(err)
 		}

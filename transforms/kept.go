@@ -177,6 +177,9 @@ func (f *filter) keptObject(in inside, n *node) (bool, error) {
 		if err != nil {
 			return false, err
 		}
+		if kid != nil && kid.need != 0 && !under && c != 'n' {
+			f.res.had |= kid.need
+		}
 		own := kid != nil && kid.own
 		if below.look && kid != nil && kid.role == labelRole && !own {
 			if err := f.labels(); err != nil {

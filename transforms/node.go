@@ -21,6 +21,9 @@ type node struct {
 	fixed  string // the value of Fixed, in JSON
 	star   *node  // whose row keeps what no row names, here and below
 	own    bool   // its row, or a condition, says otherwise than the star above
+	named  bool   // a row is of it, or of what is below it
+	enters int32  // not 0 where rows are of what is below it alone, and what they do not name is unknown: its path's number
+	need   uint64 // its bit among what the dataset requires of a resource; of the root, all bits
 	kids   []*node
 
 	questions []question // which variant an object is filtered by

@@ -29,7 +29,8 @@ func (f *filter) plainMembers(cur *cursor, in inside, n *node, written *int) (bo
 		}
 		left := leftOut(b[k:e])
 		isReference := string(b[k:e]) == "reference"
-		if left&^(displayName|textName) != 0 || !isReference && n.find(b, k, e-k) != nil {
+		kid := n.find(b, k, e-k)
+		if left&^(displayName|textName) != 0 || kid != nil && (!isReference || kid.own || kid.need != 0) {
 			return false, nil
 		}
 		c, end := b[e+2], e+2

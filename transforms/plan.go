@@ -20,7 +20,9 @@ type Plan struct {
 	outcome    *row
 	bundle     *row
 	parameters *row
-	nodes      []*node // by index of their counters
+	nodes      []*node  // by index of their counters
+	entered    int32    // paths of which rows name parts
+	required   []string // paths that the dataset requires, each type's together
 	pool       *sync.Pool
 }
 
@@ -35,6 +37,7 @@ type row struct {
 	bundle      bool  // a Bundle's, inside another resource
 	parameters  bool  // of Parameters
 	contains    bool  // contained resources leave
+	required    int32 // where its paths begin in the plan's; its root's need tells how many they are
 }
 
 // Compile makes a plan of a dataset. It joins all problems in one error.
@@ -197,6 +200,8 @@ func (p *Plan) compile(r *row, rules map[string]Rule, parts []string) *row {
 	r.root.kid("resourceType").role = typeRole
 	id, meta := r.root.kid("id"), r.root.kid("meta")
 	id.role = idRole
+	r.root.kid("resourceType").named, id.named, meta.named = true, true, true
+	p.require(r)
 	if security := meta.kid("security"); security != nil {
 		security.role = labelRole
 	}
@@ -216,7 +221,15 @@ func (p *Plan) compile(r *row, rules map[string]Rule, parts []string) *row {
 		}
 	}
 	r.first = int32(len(p.nodes))
+	entered := map[string]int32{}
 	r.root.walk(func(n *node) {
+		if n.enters != 0 {
+			if entered[n.path] == 0 {
+				p.entered++
+				entered[n.path] = p.entered
+			}
+			n.enters = entered[n.path]
+		}
 		if n.name == "reference" && n.role == plain {
 			n.role = refRole
 		}

@@ -140,6 +140,10 @@ type oracle struct {
 	dropped   map[string]map[string]int
 	tokenized map[string]int
 	removed   map[string]int
+	unknown   map[string]int
+	missing   map[string]int
+
+	sampled bool // what no row names is counted of the resource at hand
 
 	named      []transforms.Subject // in the order of subjects
 	nested     int                  // Bundles open below the root
@@ -167,6 +171,8 @@ type verdict struct {
 	dropped   map[string]map[string]int
 	tokenized map[string]int
 	removed   map[string]int
+	unknown   map[string]int
+	missing   map[string]int
 	may, errs []error
 }
 
@@ -180,14 +186,18 @@ func consult(ds *transforms.Dataset, c transforms.Compartment, o transforms.Opti
 	if len(r.errs) > 0 {
 		return verdict{errs: r.errs}
 	}
-	return verdict{value, r.subjects, r.released, r.dropped, r.tokenized, r.removed, r.may, nil}
+	return r.verdict(value)
+}
+
+func (r *oracle) verdict(value any) verdict {
+	return verdict{value, r.subjects, r.released, r.dropped, r.tokenized, r.removed, r.unknown, r.missing, r.may, nil}
 }
 
 func newOracle(ds *transforms.Dataset, c transforms.Compartment, o transforms.Options) *oracle {
 	return &oracle{
 		ds: ds, compartment: c, o: o,
 		subjects: map[transforms.Subject]bool{}, released: map[string]int{}, dropped: map[string]map[string]int{},
-		tokenized: map[string]int{}, removed: map[string]int{},
+		tokenized: map[string]int{}, removed: map[string]int{}, unknown: map[string]int{}, missing: map[string]int{},
 		left: map[string]bool{}, referred: map[string]bool{},
 	}
 }
@@ -233,7 +243,7 @@ func consultLines(ds *transforms.Dataset, c transforms.Compartment, o transforms
 	if len(r.errs) > 0 {
 		return verdict{errs: r.errs}
 	}
-	return verdict{lines, r.subjects, r.released, r.dropped, r.tokenized, r.removed, r.may, nil}
+	return r.verdict(lines)
 }
 
 // parseLines reads lines of which each is a strict JSON document, and none is empty.
@@ -370,6 +380,12 @@ func (r *oracle) resource(kind string, resource map[string]any) any {
 	r.released[kind]++
 	defer func(outer map[string]bool) { r.locals = outer }(r.locals)
 	r.locals = nil
+	r.sampled = r.hasRow(kind) && r.released[kind] <= 8
+	for _, name := range r.ds.Require[kind] {
+		if resource[name] == nil {
+			r.missing[kind+"."+name]++
+		}
+	}
 	switch kind {
 	case "OperationOutcome":
 		return r.outcome(resource)
@@ -506,7 +522,7 @@ func (r *oracle) parameter(at string, v any) any {
 			case "resource":
 				if resource, ok := v.(map[string]any); ok {
 					kept = r.part(resource)
-					r.kind = "Parameters"
+					r.kind, r.sampled = "Parameters", false
 				}
 			case "part":
 				kept = r.parameter("parameter.part", v)
@@ -537,7 +553,7 @@ func (r *oracle) parameter(at string, v any) any {
 
 // outcome is the built-in row of an OperationOutcome.
 func (r *oracle) outcome(resource map[string]any) any {
-	r.kind, r.holds, r.locals = "OperationOutcome", false, nil
+	r.kind, r.holds, r.locals, r.sampled = "OperationOutcome", false, nil, false
 	out := r.body(map[string]transforms.Rule{
 		"issue.severity": {Method: transforms.Keep}, "issue.code": {Method: transforms.Keep},
 	}, resource)
@@ -695,6 +711,9 @@ func (r *oracle) object(p place, path string, object map[string]any) any {
 		}
 		base, sibling := strings.CutPrefix(name, "_")
 		at, sub := below(path, base), going(p.rows, base)
+		if len(sub) == 0 && (path == "" || len(p.rows) > 0) {
+			r.unnamed(path, name)
+		}
 		var kept any
 		switch {
 		case name == "_":
@@ -714,6 +733,20 @@ func (r *oracle) object(p place, path string, object map[string]any) any {
 		}
 	}
 	return unlessEmpty(out)
+}
+
+var anElement = regexp.MustCompile(`^[a-z_][A-Za-z0-9]{0,63}$`)
+
+// unnamed counts a member that no row names.
+func (r *oracle) unnamed(path, name string) {
+	base := strings.TrimPrefix(name, "_")
+	if !r.sampled || r.inside || path == "" && (base == "id" || base == "meta" || base == "resourceType" || base == "contained" && r.holds) {
+		return
+	}
+	if !anElement.MatchString(name) {
+		name = "?"
+	}
+	r.unknown[r.element(path)+"."+name]++
 }
 
 // member prunes the value of a member that rows name.
@@ -1078,8 +1111,8 @@ func (r *oracle) keepObject(c context, p place, path string, object map[string]a
 				star = nil
 			}
 			var kept any
-			if !in.odd {
-				kept = r.member(sub, star, at, v, false)
+			if !c.odd {
+				kept = r.member(sub, star, at, v, sibling)
 			} else if here := settle(met(sub, nil), star, at); !conditioned(sub) && here.own != nil &&
 				here.own.rule.Method == transforms.Keep && base != "reference" {
 				kept = r.keep(context{root: at, allowed: widen(nil, at), odd: true}, here, at, v, sibling)
@@ -1322,11 +1355,12 @@ func (r *oracle) part(resource map[string]any) any {
 	for cause, kinds := range r.dropped {
 		dropped[cause] = maps.Clone(kinds)
 	}
-	mark := len(r.named)
+	unknown, missing, mark := maps.Clone(r.unknown), maps.Clone(r.missing), len(r.named)
 	r.leads = nil
 	out := r.resource(kind, resource)
 	if r.stray(kind, resource) {
 		r.released, r.tokenized, r.removed, r.dropped = released, tokenized, removed, dropped
+		r.unknown, r.missing = unknown, missing
 		r.forget(mark)
 		r.drop("stray", kind)
 		return nil

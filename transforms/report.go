@@ -18,6 +18,17 @@ type Report struct {
 
 	// Tokenized counts the tokens made, by the path of the row.
 	Tokenized map[string]int
+
+	// Unknown counts, by path ("Patient.communication"), the members that the EHR sent and no row
+	// names: in the resource itself, and below elements of which rows name parts. It is a sample:
+	// of the first 8 resources of each type that are released, without those contained,
+	// and of the first 64 paths met; others are counted as "?", and a name that no element has as
+	// "Patient.?".
+	Unknown map[string]int
+
+	// Missing counts, by path ("Appointment.status"), the resources released without an element
+	// that the dataset requires (see [Dataset.Require]), contained ones aside.
+	Missing map[string]int
 }
 
 // cause is why a resource was dropped.
@@ -50,8 +61,10 @@ type tally struct {
 	removed, tokenized       []int // by index of the node, of the resource at hand; 0 is ignored
 	sumRemoved, sumTokenized []int
 	released                 []int // by index of the row's root
+	missing                  []int // by index of the plan's required
 	out                      int64
 	dropped                  []dropped
+	drift                    drift
 }
 
 // dropped counts the resources of a type that were dropped for a cause. With n at 0 it is left of
@@ -65,12 +78,12 @@ type dropped struct {
 // maxDropped bounds how many different types are told apart that were dropped.
 const maxDropped = 512
 
-func newTally(nodes int) tally {
-	all := make([]int, 5*nodes)
+func newTally(nodes, required int) tally {
+	all := make([]int, 5*nodes+required)
 	return tally{
 		removed: all[:nodes], tokenized: all[nodes : 2*nodes],
 		sumRemoved: all[2*nodes : 3*nodes], sumTokenized: all[3*nodes : 4*nodes],
-		released: all[4*nodes:],
+		released: all[4*nodes : 5*nodes], missing: all[5*nodes:],
 	}
 }
 
@@ -80,6 +93,8 @@ func (t *tally) reset() {
 	clear(t.sumRemoved)
 	clear(t.sumTokenized)
 	clear(t.released)
+	clear(t.missing)
+	t.drift.reset()
 	t.out = 0
 	if len(t.dropped) > 64 {
 		t.dropped = nil
@@ -96,6 +111,7 @@ func (t *tally) commit(r *row) {
 		t.sumTokenized[i] += t.tokenized[i]
 	}
 	t.released[r.root.index]++
+	t.drift.commit()
 	t.discard(r)
 }
 
@@ -103,6 +119,7 @@ func (t *tally) commit(r *row) {
 func (t *tally) discard(r *row) {
 	clear(t.removed[r.first:r.last])
 	clear(t.tokenized[r.first:r.last])
+	t.drift.discard()
 }
 
 func (t *tally) drop(c cause, kind []byte) {
@@ -136,7 +153,7 @@ func isWord(kind []byte) bool {
 func (f *filter) sum() {
 	t, r := &f.tally, f.report
 	r.BytesIn, r.BytesOut = f.base+int64(f.w), t.out
-	for _, m := range [...]*map[string]int{&r.Released, &r.Removed, &r.Tokenized} {
+	for _, m := range [...]*map[string]int{&r.Released, &r.Removed, &r.Tokenized, &r.Unknown, &r.Missing} {
 		if *m == nil {
 			*m = map[string]int{}
 		}
@@ -156,6 +173,12 @@ func (f *filter) sum() {
 			r.Tokenized[n.path] += t.sumTokenized[i]
 		}
 	}
+	for i, n := range t.missing {
+		if n > 0 {
+			r.Missing[f.plan.required[i]] = n
+		}
+	}
+	t.drift.sum(r.Unknown)
 	if r.Dropped == nil {
 		r.Dropped = map[string]map[string]int{}
 	}

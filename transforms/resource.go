@@ -4,11 +4,13 @@ package transforms
 type resource struct {
 	row        *row
 	id         []byte
-	identified bool // it has an id
-	tagged     bool // its meta has been written
-	denied     bool // it has a denied label
-	inside     bool // it refers to the patient whose compartment alone leaves
-	contained  bool // in another one
+	identified bool   // it has an id
+	tagged     bool   // its meta has been written
+	denied     bool   // it has a denied label
+	inside     bool   // it refers to the patient whose compartment alone leaves
+	contained  bool   // in another one
+	sampled    bool   // what it has that no row names is counted
+	had        uint64 // of what the dataset requires
 	patient    []byte
 	patients   int // that it refers to, of whom patient was the first; 2 is more than one
 }
@@ -36,6 +38,7 @@ func (f *filter) resource(r *row) error {
 		f.res = resource{row: r, id: f.res.id[:0], patient: f.res.patient[:0]} // not what was last in it
 		return err
 	}
+	f.res.sampled = r.tagged && f.tally.released[r.root.index] < maxSampled
 	begin, marked, untidy := len(f.out), f.marked, f.untidy
 	f.marked, f.untidy = false, false
 	f.out = append(f.out, '{')
@@ -127,6 +130,9 @@ func (f *filter) members(n *node) (int, error) {
 		} else {
 			f.steps[f.depth].name = "?"
 		}
+		if (kid == nil || !kid.named) && f.res.sampled && n.enters != 0 {
+			f.tally.drift.note(n, &cur)
+		}
 		c, err := f.colon()
 		if err != nil {
 			return 0, err
@@ -166,6 +172,9 @@ func (f *filter) sibling(n *node, c byte) (bool, error) {
 
 // value filters the value at r, of which c is the first byte, by its node.
 func (f *filter) value(n *node, c byte) (bool, error) {
+	if n.need != 0 && c != 'n' {
+		f.res.had |= n.need
+	}
 	switch n.role {
 	case typeRole:
 		return f.scalar(c)

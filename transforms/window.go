@@ -40,6 +40,7 @@ func (f *filter) commit(r *row) error {
 			return err
 		}
 	}
+	f.tally.lacked(r, f.res.had)
 	f.tally.commit(r)
 	for i := range f.locals {
 		if l := &f.locals[i]; l.cause != 0 {

@@ -197,6 +197,8 @@ func (t *Totals) MarshalZerologObject(e *zerolog.Event) {
 	}
 	object(e, "removed", t.Removed)
 	object(e, "tokenized", t.Tokenized)
+	object(e, "unknown", t.Unknown)
+	object(e, "missing", t.Missing)
 }
 
 type causes map[string]map[string]int

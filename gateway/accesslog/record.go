@@ -134,4 +134,6 @@ type Totals struct {
 	Dropped   map[string]map[string]int `json:"dropped,omitzero"`   // resources by cause, then by type
 	Removed   map[string]int            `json:"removed,omitzero"`   // elements by path
 	Tokenized map[string]int            `json:"tokenized,omitzero"` // elements by path
+	Unknown   map[string]int            `json:"unknown,omitzero"`   // members that no row of the dataset names, by path: a sample
+	Missing   map[string]int            `json:"missing,omitzero"`   // resources without what the dataset requires, by path
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -38,6 +39,10 @@ security label that the bundle's data denies are dropped. A search is answered w
 the type that it asks for: --type drops the others of a Bundle. Links are left out,
 as those to other pages are sealed for one caller.
 
+--report writes to standard error what the access log would say of the body: what left
+and what did not, members that no row of the dataset names, and what it requires and is
+missing.
+
 Exit status 1, and nothing on standard output, where the input is malformed or
 nothing of it may leave.`,
 		Example: "  halfdoor filter --dataset scheduling appointment.json\n  curl -s https://ehr.example/fhir/Patient/1 | halfdoor filter --dataset access --bundle ./policies",
@@ -57,7 +62,7 @@ nothing of it may leave.`,
 				defer file.Close()
 				in = file
 			}
-			return f.run(c.OutOrStdout(), in)
+			return f.run(c.OutOrStdout(), c.ErrOrStderr(), in)
 		},
 	}
 	flags := c.Flags()
@@ -70,6 +75,7 @@ nothing of it may leave.`,
 	flags.StringVar(&f.ehr, "ehr", "", "with --config: the EHR's `NAME`; default the first configured")
 	flags.StringSliceVar(&f.options.Types, "type", nil, "let only resources of this `TYPE` leave, as in the answer to a search for it; may be repeated; default all that the dataset has")
 	flags.StringVar(&f.patient, "patient", "", "hold the answer to the compartment of the patient with this real `ID`")
+	flags.BoolVar(&f.report, "report", false, "write to standard error, as JSON, what the access log would say of the body")
 	_ = c.MarkFlagDirname("bundle") // the flags are there
 	_ = c.MarkFlagFilename("config", "yaml", "yml")
 	return c
@@ -79,12 +85,13 @@ nothing of it may leave.`,
 type filtering struct {
 	dataset, bundle, ehrURL              string
 	config, client, issuer, ehr, patient string
+	report                               bool
 
 	options transforms.Options
 	undo    []func() error // what it made, last first
 }
 
-func (f *filtering) run(out io.Writer, in io.Reader) (err error) {
+func (f *filtering) run(out, told io.Writer, in io.Reader) (err error) {
 	defer func() {
 		for _, undo := range slices.Backward(f.undo) {
 			err = errors.Join(err, undo())
@@ -111,7 +118,10 @@ func (f *filtering) run(out io.Writer, in io.Reader) (err error) {
 	}
 	f.options.Patient, f.options.DenyLabels = f.patient, engine.StatedLabels()
 	f.options.Total = f.patient == "" && len(f.options.DenyLabels) == 0
-	return filterWhole(plan, out, in, f.options)
+	if !f.report {
+		told = nil
+	}
+	return filterWhole(plan, out, told, in, f.options)
 }
 
 // example sets the options of a gateway that is nobody's.
@@ -169,14 +179,20 @@ func (f *filtering) seal(keyset []byte, tenant, client, ehr string) error {
 	return nil
 }
 
-// filterWhole writes nothing unless the whole input was good.
-func filterWhole(plan *transforms.Plan, out io.Writer, in io.Reader, o transforms.Options) (err error) {
+// filterWhole writes nothing unless the whole input was good; where it is told, the report to told.
+func filterWhole(plan *transforms.Plan, out, told io.Writer, in io.Reader, o transforms.Options) (err error) {
 	s := &spool{}
 	defer func() { err = errors.Join(err, s.close()) }()
-	if _, err := plan.Filter(s, in, o); err != nil {
+	report, err := plan.Filter(s, in, o)
+	if err != nil {
 		return err
 	}
-	return s.copyTo(out)
+	if err := s.copyTo(out); err != nil || told == nil {
+		return err
+	}
+	enc := json.NewEncoder(told)
+	enc.SetIndent("", "  ")
+	return enc.Encode(gateway.Totals(report))
 }
 
 // spool is a sink that keeps what is released until all of it is known to be good: in
