@@ -62,7 +62,11 @@ type Dataset struct {
 	// read is hidden; "family+birthdate" are allowed together only.
 	Search map[string][]string
 
-	// Write names, by resource type, the elements that a writer may set.
+	// Write names, by resource type, the elements that a client may set in a new resource, and change or
+	// remove in one that is there, by their paths without conditions: "status", "participant.status".
+	// Each must be an element that leaves as it is: by a row keep, token or reference of its own, or
+	// below a kept element. What is masked, moved, generalised, hashed or fixed is never written back.
+	// See [Plan.Merge].
 	Write map[string][]string
 
 	// Require names, by resource type, the elements of the resource itself ("status") that the purpose
@@ -90,7 +94,7 @@ type document struct {
 //
 // It refuses what it does not know, and joins all problems in one error.
 func ParseDataset(name string, doc []byte) (*Dataset, error) {
-	if err := validate(doc); err != nil {
+	if err := validate(doc, '{'); err != nil {
 		return nil, err
 	}
 	var d document
@@ -204,6 +208,7 @@ func (ds *Dataset) problems() []error {
 	if ds.Version < 0 {
 		add("version must not be negative")
 	}
+	sound := true // the rows
 	for _, kind := range slices.Sorted(maps.Keys(ds.Resources)) {
 		switch {
 		case !isType(kind):
@@ -214,6 +219,7 @@ func (ds *Dataset) problems() []error {
 			continue
 		}
 		_, problems := build(kind, ds.Resources[kind], nil)
+		sound = sound && problems == nil
 		for _, p := range problems {
 			all = append(all, errors.New(p))
 		}
@@ -232,12 +238,15 @@ func (ds *Dataset) problems() []error {
 		}
 	}
 	for _, kind := range slices.Sorted(maps.Keys(ds.Write)) {
-		if _, ok := ds.Resources[kind]; !ok {
+		switch _, ok := ds.Resources[kind]; {
+		case !ok:
 			add("write: %q has no row", kind)
-		}
-		for _, path := range ds.Write[kind] {
-			if !isPath(path) {
-				add("write: %s: %q is not an element path", kind, path)
+		case kind == "Parameters":
+			add("write: Parameters are no resource that is kept")
+		case sound: // else their problems come first
+			_, problems := ds.writables(kind)
+			for _, p := range problems {
+				all = append(all, errors.New(p))
 			}
 		}
 	}

@@ -15,7 +15,7 @@ func TestParseDataset(t *testing.T) {
 		"title": "Appointments", "version": 3,
 		"resources": {
 			"Patient": {"id": "token", "meta.versionId": "keep", "identifier.value": "mask", "birthDate": "year"},
-			"Appointment": {"participant.actor": "reference"}
+			"Appointment": {"status": "keep", "participant.actor": "reference"}
 		},
 		"search": {"Patient": ["identifier", "family+birthdate", "_id"]},
 		"write": {"Appointment": ["status"]}}`))
@@ -29,7 +29,7 @@ func TestParseDataset(t *testing.T) {
 				"id": {Method: transforms.Token}, "meta.versionId": {Method: transforms.Keep},
 				"identifier.value": {Method: transforms.Mask}, "birthDate": {Method: transforms.Year},
 			},
-			"Appointment": {"participant.actor": {Method: transforms.Reference}},
+			"Appointment": {"status": {Method: transforms.Keep}, "participant.actor": {Method: transforms.Reference}},
 		},
 		Search: map[string][]string{"Patient": {"identifier", "family+birthdate", "_id"}},
 		Write:  map[string][]string{"Appointment": {"status"}},
@@ -88,6 +88,34 @@ func TestParseDatasetProblems(t *testing.T) {
 			`require: Patient: "name.family" is not the name of an element of the resource itself`, "require: Patient: resourceType is always there",
 			`require: Patient: no row lets "active" leave, so nobody can rely on it`, `require: Patient: "id" is there twice`,
 			`require: Slot: no row lets "status" leave, so nobody can rely on it`, `require: Slot: no row lets "text" leave, so nobody can rely on it`,
+		}},
+		{"write, not as it is", `{"resources": {"Patient": {"id": "token", "birthDate": "year", "name.family": "keep", "gender": {"fixed": "x"}, "telecom[system=phone]": "keep",
+			"address": "keep", "address[use=old]": "remove", "meta.tag": "keep", "contained": "keep", "text": "keep"}, "Claim": {"*": "keep"}},
+			"write": {"Patient": ["birthDate", "name", "name.given", "gender", "telecom", "telecom.value", "address", "id", "meta.tag", "resourceType", "contained", "text.div", "active"], "Claim": ["extension"]}}`, []string{
+			`write: Claim: "extension" does not always leave whole; what is written must leave by a row keep, token or reference`,
+			`write: Patient: "birthDate" leaves by year, so what a client sends back is not what is there`,
+			`write: Patient: "name" does not always leave whole; what is written must leave by a row keep, token or reference`,
+			`write: Patient: "name.given" does not always leave whole; what is written must leave by a row keep, token or reference`,
+			`write: Patient: "gender" leaves by fixed, so what a client sends back is not what is there`,
+			`write: Patient: "telecom" does not always leave whole; what is written must leave by a row keep, token or reference`,
+			`write: Patient: "telecom.value" does not always leave whole; what is written must leave by a row keep, token or reference`,
+			`write: Patient: "address" does not always leave whole; what is written must leave by a row keep, token or reference`,
+			`write: Patient: "id" is not a client's to write`, `write: Patient: "meta.tag" is not a client's to write`,
+			`write: Patient: "resourceType" is not a client's to write`, `write: Patient: "contained" is not a client's to write`,
+			`write: Patient: "text.div" is not a client's to write`,
+			`write: Patient: "active" does not always leave whole; what is written must leave by a row keep, token or reference`,
+		}},
+		{"write, twice", `{"resources": {"Patient": {"name": "keep", "active": "keep"}, "Parameters": {"parameter.valueString": "keep"}},
+			"write": {"Patient": ["name.given", "name", "active", "active", "name.given.x"], "Parameters": ["parameter.valueString"]}}`, []string{
+			`write: Parameters are no resource that is kept`,
+			`write: Patient: "name" is there already, or a part of another, or has parts that are there`,
+			`write: Patient: "active" is there already, or a part of another, or has parts that are there`,
+			`write: Patient: "name.given.x" is there already, or a part of another, or has parts that are there`,
+		}},
+		{"write, what decides", `{"resources": {"Patient": {"telecom.system": "keep", "telecom[system=phone].value": "keep", "telecom.rank": "keep", "contact": "keep", "contact.name.extension[url=x]": "keep"}},
+			"write": {"Patient": ["telecom.system", "telecom.rank", "contact"]}}`, []string{
+			`write: Patient: "telecom.system" decides, or holds what decides (telecom.system), how others leave; who could write it could have those shown`,
+			`write: Patient: "contact" decides, or holds what decides (contact.name.extension.url), how others leave; who could write it could have those shown`,
 		}},
 		{"all at once", `{"version": -1, "resources": {"Patient": {"id": "x", "a.b": "keep", "a": "keep"}, "x": {}}}`, []string{
 			`Patient.id: unknown method "x" (want keep, token, reference, mask, year, month, shift, hash or {fixed: VALUE})`,

@@ -33,8 +33,22 @@
 // has more than [MaxKeys] members in one object. Refusing may come after the first windows have
 // been released; the stream then ends there, and is never closed neatly.
 //
+// What clients send goes the other way by the same plan: [Plan.Create], [Plan.Merge] and [Plan.Patch]
+// make of a client's resource, or of its JSON Patch, what the EHR is to get. They take one resource in
+// memory, and guarantee that
+//   - only elements change that the dataset's write list names, and nothing is taken away that the
+//     client could not see: where something is hidden in an element, it can be sent back only as it is
+//     seen; all else of the EHR's version stays, with its order of members and its digits;
+//   - what the client sends besides is what it sees, or is left out; what would be lost is refused;
+//   - tokens are opened, in references and where a row says token; an id of the EHR's own is refused;
+//   - the client will see what it wrote and no other change: the outcome is filtered before it is
+//     returned, and compared with what was sent.
+//
+// What a write does not do is keep a narrative (narrative.html) true: the EHR's own stays as it was.
+//
 // It follows FHIR R4: json.html (names with a leading underscore belong to the element),
-// references.html, bundle.html, resource.html#simple-tags (SUBSETTED), compartmentdefinition.html.
+// references.html, bundle.html, resource.html#simple-tags (SUBSETTED), compartmentdefinition.html; and
+// RFC 6902 and RFC 6901 for patches.
 //
 // The package is pure: it reads no clock, file, network or environment, and logs nothing.
 package transforms

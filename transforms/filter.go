@@ -237,15 +237,16 @@ func (f *filter) pointer() string {
 	return string(b)
 }
 
-// validate reports whether doc is one JSON object by the rules of the package.
-func validate(doc []byte) error {
+// validate reports whether doc is one JSON text by the rules of the package, an object or an array as
+// its opening byte says.
+func validate(doc []byte, open byte) error {
 	f := newFilter(&Plan{nodes: []*node{nil}})
 	f.reset(nil, bytes.NewReader(doc), Options{})
 	c, err := f.peek()
 	if err != nil {
 		return f.need(err)
 	}
-	if c != '{' {
+	if c != open {
 		return f.fail(ErrSyntax)
 	}
 	if err := f.skip(false); err != nil {

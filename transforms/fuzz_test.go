@@ -84,3 +84,64 @@ func FuzzFilter(f *testing.F) {
 		}
 	})
 }
+
+// writeSeeds are an EHR's version, and what a client sends: a resource, or a patch of it.
+func writeSeeds() [][2]string {
+	const is = `{"resourceType":"Appointment","id":"a1","status":"booked","priority":5,"comment":"x","_comment":{"id":"c"},` +
+		`"reasonCode":[{"coding":[{"code":"a","display":"A"}],"extension":[{"url":"u"}]}],"slot":[{"reference":"Slot/s1","display":"S"}],` +
+		`"identifier":[{"system":"s","value":"v"}],"participant":[{"actor":{"reference":"Patient/p1"},"status":"accepted","type":[]}],"minutesDuration":1.50}`
+	return [][2]string{
+		{is, `{"resourceType":"Appointment","identifier":[{"system":"s"}],"participant":[{"status":"declined"}],"reasonCode":[{"coding":[{"code":"a"}]},{"text":"b"}]}`},
+		{is, `{"resourceType":"Appointment","status":"cancelled","identifier":[{"system":"s"}],"slot":[{"reference":"Slot/` + sealed("Slot", "s2") + `"}],"participant":[{"actor":{"reference":"` + ap2 + `"}}],"reasonCode":[{"coding":[{"code":"a"}]}],"comment":"x","_comment":{"id":"c"}}`},
+		{is, `[{"op":"replace","path":"/status","value":"cancelled"},{"op":"move","from":"/comment","path":"/minutesDuration"},{"op":"remove","path":"/_comment"}]`},
+		{is, `[{"op":"test","path":"/participant/0/status","value":"accepted"},{"op":"copy","from":"/participant/0/status","path":"/status"}]`},
+		{`{"resourceType":"Appointment"}`, `{"resourceType":"Appointment","identifier":[{"value":"` + sealed("Appointment.identifier.value", "v2") + `"}],"cancelationReason":{"text":"\u00e9"}}`},
+	}
+}
+
+// TestWriteSeeds holds them to being of use: each is merged.
+func TestWriteSeeds(t *testing.T) {
+	f := load(t, "desk", desk)
+	for _, s := range writeSeeds() {
+		do := f.plan.Merge
+		if s[1][0] == '[' {
+			do = f.plan.Patch
+		}
+		if _, err := do("Appointment", []byte(s[0]), []byte(s[1]), writing()); err != nil {
+			t.Errorf("%s: %v", s[1], err)
+		}
+	}
+}
+
+// FuzzWrite lays any bytes over any, and judges what comes of it; what is sent back as it was seen
+// changes nothing.
+func FuzzWrite(f *testing.F) {
+	fix := everything(f, load(f, "desk", desk))
+	for _, s := range writeSeeds() {
+		f.Add([]byte(s[0]), []byte(s[1]))
+	}
+	f.Fuzz(func(t *testing.T, is, sent []byte) {
+		if len(is)+len(sent) > 32<<10 {
+			return
+		}
+		if out, err := fix.plan.Merge("Appointment", is, sent, writing()); err == nil {
+			judge(t, fix, "Appointment", is, out, sent)
+		} else if out != nil {
+			t.Errorf("%v, and %s", err, out)
+		}
+		if out, err := fix.plan.Create("Appointment", sent, writing()); err == nil {
+			judge(t, fix, "Appointment", []byte(`{"resourceType":"Appointment"}`), out, sent)
+		}
+		view := filter(t, fix.plan, bytes.NewReader(is), options())
+		if v, _ := parse(is); view.err != nil || object(v)["resourceType"] != "Appointment" {
+			return
+		}
+		if out, err := fix.plan.Patch("Appointment", is, sent, writing()); err == nil {
+			seen := filter(t, fix.plan, bytes.NewReader(out), options())
+			judge(t, fix, "Appointment", is, out, seen.body)
+		}
+		if out, err := fix.plan.Merge("Appointment", is, view.body, writing()); err != nil || !bytes.Equal(unescaped(t, out), unescaped(t, is)) {
+			t.Errorf("sent back: %v\nwas %s\nis  %s", err, is, out)
+		}
+	})
+}

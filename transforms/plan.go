@@ -17,6 +17,7 @@ type Compartment map[string][]string
 type Plan struct {
 	dataset    *Dataset
 	rows       map[string]*row
+	writes     map[string]*writable // what can be written, of the types of which something can
 	outcome    *row
 	bundle     *row
 	parameters *row
@@ -48,13 +49,18 @@ func Compile(ds *Dataset, patient Compartment) (*Plan, error) {
 	if problems := ds.problems(); len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	p := &Plan{dataset: ds, rows: map[string]*row{}, nodes: []*node{nil}}
+	p := &Plan{dataset: ds, rows: map[string]*row{}, writes: map[string]*writable{}, nodes: []*node{nil}}
 	for _, kind := range slices.Sorted(maps.Keys(ds.Resources)) {
 		if kind == "Parameters" {
 			continue // built in
 		}
 		parts, member := patient[kind]
 		p.rows[kind] = p.compile(&row{kind: kind, member: member, tagged: true, subject: true}, ds.Resources[kind], parts)
+	}
+	for kind := range ds.Write {
+		if w, _ := ds.writables(kind); w.kids != nil {
+			p.writes[kind] = w
+		}
 	}
 	p.outcome = p.compile(&row{kind: "OperationOutcome"}, map[string]Rule{
 		"issue.severity": {Method: Keep},

@@ -201,14 +201,22 @@ func (t target) interaction(method string) (Interaction, *Error) {
 	case is == HistoryType && t.id != "":
 		is = HistoryInstance
 	}
-	if is != "" {
+	if is != "" && is.offered() {
 		return is, nil
 	}
-	e := &Error{Kind: MethodNotAllowed, Type: t.typ}
+	e := &Error{Kind: UnsupportedInteraction, Interaction: is, Type: t.typ}
+	if is == "" {
+		e.Kind = MethodNotAllowed
+	}
 	for _, m := range [...]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} {
-		if grammar[t.kind][strings.Replace(m, "HEAD", "GET", 1)] != "" {
+		if meant := grammar[t.kind][strings.Replace(m, "HEAD", "GET", 1)]; meant != "" && meant.offered() {
 			e.Allow = append(e.Allow, m)
 		}
 	}
 	return "", e
+}
+
+// offered reports whether Parse reads the interaction yet.
+func (i Interaction) offered() bool {
+	return i.Searches() || i.History() || i == Read || i == VRead || i == Capabilities
 }
