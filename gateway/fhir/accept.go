@@ -10,6 +10,9 @@ import (
 // and whatever looks like them. Stacks disagree on which to believe.
 func overridden(header map[string][]string) bool {
 	for name := range header {
+		if name == "" || name[0]|0x20 != 'x' {
+			continue
+		}
 		// Some servers take an underscore for a hyphen.
 		name = strings.ReplaceAll(strings.ToLower(name), "_", "-")
 		if strings.HasPrefix(name, "x-http-method") || strings.HasPrefix(name, "x-method") {

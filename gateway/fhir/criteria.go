@@ -29,8 +29,11 @@ func (p *parser) criterion(one pair) *Error {
 			param = found
 		}
 		alternatives := Split(one.value, ',')
+		if len(alternatives) > 1 && (found.Modifier == "missing" || found.Definition.Type == Composite) {
+			return &Error{Kind: BadParameter, Param: one.head}
+		}
 		for _, v := range alternatives {
-			if !found.Definition.admits(found.Modifier, v) || found.Modifier == "missing" && len(alternatives) > 1 {
+			if !found.Definition.admits(found.Modifier, v) {
 				return &Error{Kind: BadParameter, Param: one.head}
 			}
 		}

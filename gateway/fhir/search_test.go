@@ -150,6 +150,7 @@ func TestSearches(t *testing.T) {
 		{"QuestionnaireResponse?questionnaire=http://x.example/q|1|2", "!parameter-invalid"},
 
 		{"Observation?code-value-quantity=http://loinc.org|8480-6$gt150", "code-value-quantity=http://loinc.org%7C8480-6%24gt150"},
+		{"Observation?code-value-quantity=a$1,b$2", "!parameter-invalid"}, // HL7's definition has no alternatives here
 		{"Observation?code-value-quantity=8480-6", "!parameter-invalid"},
 		{"Observation?code-value-quantity=8480-6$x", "!parameter-invalid"},
 		{"Observation?code-value-quantity=a$1$2", "!parameter-invalid"},

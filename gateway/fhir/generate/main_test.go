@@ -34,6 +34,12 @@ func TestGenerate(t *testing.T) {
 	}
 	bundle := func(entries ...string) string { return `{"entry":[` + strings.Join(entries, ",") + `]}` }
 	search := func(code, typ, expression string, more ...string) string {
+		switch typ {
+		case "date", "quantity":
+			more = append(more, `,"comparator":["eq","ne","gt","ge","lt","le","sa","eb","ap"]`)
+		case "composite":
+			more = append(more, `,"multipleOr":false`)
+		}
 		return `{"resource":{"resourceType":"SearchParameter","url":"sp/` + code + `","code":"` + code + `","type":"` + typ +
 			`","base":["Thing"],"expression":"` + expression + `"` + strings.Join(more, "") + `}}`
 	}
@@ -78,6 +84,15 @@ func TestGenerate(t *testing.T) {
 	}
 	if _, got, _ := strings.Cut(string(text), "const definitions = "); strings.TrimSpace(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	for _, irregular := range []string{
+		search("_id", "token", "Thing.id", `,"comparator":["eq"]`), search("_id", "token", "Thing.id", `,"multipleOr":false`),
+		search("as", "date", "Thing.value", `,"multipleOr":false`), search("n", "number", "Thing.value"),
+	} {
+		write("search-parameters.json", bundle(irregular))
+		if _, err := generate(dir); err == nil {
+			t.Errorf("taken: %s", irregular)
+		}
 	}
 	for _, name := range []string{"profiles-types.json", "compartmentdefinition-patient.json", "search-parameters.json"} {
 		write(name, "{")
