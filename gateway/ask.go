@@ -21,6 +21,8 @@ type query struct {
 	path, raw string
 	id        string // of a read: the resource that must come back
 	nothing   bool   // the answer is known to be empty: the EHR is not asked
+
+	candidates *candidates // of a search that may find few
 }
 
 // ask sends the query with the gateway's own credentials, or knows the answer already.

@@ -16,13 +16,14 @@ import (
 // what the window discloses is durable, and not before.
 type disclosure struct {
 	*call
-	ask  *admission
-	resp *upstream.Response
+	ask   *admission
+	query *query
+	resp  *upstream.Response
 }
 
 // disclose filters the EHR's answer to the client.
 func (c *call) disclose(q *query, resp *upstream.Response) error {
-	d := &disclosure{call: c, ask: q.admission, resp: resp}
+	d := &disclosure{call: c, ask: q.admission, query: q, resp: resp}
 	report, err := q.admission.dec.Plan.Filter(d, resp.Body, c.filter(q))
 	d.letGo()
 	c.g.metrics.filtered(q.admission.dec.Dataset, report)
@@ -47,11 +48,19 @@ func (c *call) filter(q *query) transforms.Options {
 	} else {
 		o.Root, o.RootID = a.req.Type, q.id
 	}
+	if q.candidates != nil {
+		q.candidates.hold(&o)
+	}
 	return o
 }
 
 // Release records a window, and then writes it.
 func (d *disclosure) Release(w *transforms.Window) error {
+	if few := d.query.candidates; few != nil {
+		if err := few.few(w); err != nil {
+			return err
+		}
+	}
 	if err := d.names(d.ask.route.name, d.ask.seal, w.Subjects); err != nil {
 		return err
 	}

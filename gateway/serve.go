@@ -127,6 +127,9 @@ func (c *call) answer(ctx context.Context, e errand, req *fhir.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := query.boundCandidates(); err != nil {
+		return err
+	}
 
 	// The EHR is asked with the gateway's own credentials, and its answer leaves window by
 	// window, each one durable in the access log before it does.

@@ -86,7 +86,7 @@ func element(err error) []string {
 		return nil
 	case isElement:
 		return []string{"resources", kind, path}
-	case kind == "search" || kind == "write" || kind == "require":
+	case kind == "search" || kind == "candidates" || kind == "write" || kind == "require":
 		return []string{kind}
 	}
 	return []string{"resources", kind}

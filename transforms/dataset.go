@@ -39,6 +39,9 @@ func (m Method) String() string {
 	return "Method(" + strconv.Itoa(int(m)) + ")"
 }
 
+// MaxCandidates is the largest number that a dataset's candidates may give.
+const MaxCandidates = 100
+
 // Rule is what a dataset says of one element.
 type Rule struct {
 	Method Method
@@ -62,6 +65,10 @@ type Dataset struct {
 	// read is hidden; "family+birthdate" are allowed together only.
 	Search map[string][]string
 
+	// Candidates bounds, by resource type, how many resources may be found by what Search names. The
+	// filter does not look at it.
+	Candidates map[string]int
+
 	// Write names, by resource type, the elements that a client may set in a new resource, and change or
 	// remove in one that is there, by their paths without conditions: "status", "participant.status".
 	// Each must be an element that leaves as it is: by a row keep, token or reference of its own, or
@@ -76,12 +83,13 @@ type Dataset struct {
 
 // document is a dataset in JSON.
 type document struct {
-	Title     string                                `json:"title"`
-	Version   int                                   `json:"version"`
-	Resources map[string]map[string]json.RawMessage `json:"resources"`
-	Search    map[string][]string                   `json:"search"`
-	Write     map[string][]string                   `json:"write"`
-	Require   map[string][]string                   `json:"require"`
+	Title      string                                `json:"title"`
+	Version    int                                   `json:"version"`
+	Resources  map[string]map[string]json.RawMessage `json:"resources"`
+	Search     map[string][]string                   `json:"search"`
+	Candidates map[string]int                        `json:"candidates"`
+	Write      map[string][]string                   `json:"write"`
+	Require    map[string][]string                   `json:"require"`
 }
 
 // ParseDataset reads a dataset from JSON:
@@ -89,6 +97,7 @@ type document struct {
 //	{"title": "Appointments", "version": 3,
 //	 "resources": {"Patient": {"id": "token", "birthDate": "year", "gender": {"fixed": "unknown"}}},
 //	 "search": {"Patient": ["identifier", "family+birthdate"]},
+//	 "candidates": {"Patient": 5},
 //	 "write": {"Appointment": ["status"]},
 //	 "require": {"Patient": ["id", "birthDate"]}}
 //
@@ -105,7 +114,7 @@ func ParseDataset(name string, doc []byte) (*Dataset, error) {
 	}
 	ds := &Dataset{
 		Name: name, Title: d.Title, Version: d.Version,
-		Resources: map[string]map[string]Rule{}, Search: d.Search, Write: d.Write, Require: d.Require,
+		Resources: map[string]map[string]Rule{}, Search: d.Search, Candidates: d.Candidates, Write: d.Write, Require: d.Require,
 	}
 	var problems []error
 	for _, kind := range slices.Sorted(maps.Keys(d.Resources)) {
@@ -235,6 +244,14 @@ func (ds *Dataset) problems() []error {
 					break
 				}
 			}
+		}
+	}
+	for _, kind := range slices.Sorted(maps.Keys(ds.Candidates)) {
+		if _, ok := ds.Resources[kind]; !ok {
+			add("candidates: %q has no row", kind)
+		}
+		if n := ds.Candidates[kind]; n < 1 || n > MaxCandidates {
+			add("candidates: %s: %d is not from 1 to %d", kind, n, MaxCandidates)
 		}
 	}
 	for _, kind := range slices.Sorted(maps.Keys(ds.Write)) {

@@ -80,6 +80,9 @@ func TestParseDatasetProblems(t *testing.T) {
 		{"search", `{"resources": {"Patient": {}}, "search": {"Claim": ["use"], "Patient": ["a+", "a b"]}}`, []string{
 			`search: "Claim" has no row`, `search: Patient: "a+" is not a search parameter`, `search: Patient: "a b" is not a search parameter`,
 		}},
+		{"candidates", `{"resources": {"Patient": {}}, "candidates": {"Claim": 1, "Patient": 0}}`, []string{
+			`candidates: "Claim" has no row`, `candidates: Patient: 0 is not from 1 to 100`,
+		}},
 		{"write", `{"resources": {"Patient": {}}, "write": {"Claim": [], "Patient": ["a..b"]}}`,
 			[]string{`write: "Claim" has no row`, `write: Patient: "a..b" is not an element path`}},
 		{"require", `{"resources": {"Patient": {"id": "keep", "name.family": "keep"}, "Slot": {"*": "keep", "status": "remove", "comment.x": "remove"}, "Parameters": {"parameter.valueCode": "keep"}},

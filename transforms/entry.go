@@ -175,7 +175,7 @@ func (f *filter) fullURL() (bool, error) {
 	return true, f.address(l)
 }
 
-// search writes the mode and the score of the entry.search at r.
+// search writes the mode and the score of the entry.search at r, and how sure a match is.
 func (f *filter) search() (bool, error) {
 	cur, err := f.enter()
 	if err != nil {
@@ -191,6 +191,19 @@ func (f *filter) search() (bool, error) {
 		if !more {
 			f.out = append(f.out, '}')
 			return written > 0, nil
+		}
+		if string(cur.name()) == "extension" {
+			at := len(f.out)
+			graded, err := f.list(&list{member: `"extension":[`}, written, (*filter).grade)
+			switch {
+			case err != nil:
+				return false, err
+			case graded:
+				written++
+			default:
+				f.out = f.out[:min(at, len(f.out))]
+			}
+			continue
 		}
 		isMode, isScore := string(cur.name()) == "mode", string(cur.name()) == "score"
 		c, err := f.colon()
@@ -216,4 +229,60 @@ func (f *filter) search() (bool, error) {
 		}
 		written++
 	}
+}
+
+// matchGrade is the extension by which $match says how sure it is (FHIR R4, patient-operation-match.html).
+const matchGrade = "http://hl7.org/fhir/StructureDefinition/match-grade"
+
+var grades = [...]string{"certain", "probable", "possible", "certainly-not"}
+
+// grade writes the extension at r anew where it is that one, with one of the codes that it may have. No other leaves.
+func (f *filter) grade(c byte) (bool, error) {
+	if c != '{' {
+		return false, f.skip(false)
+	}
+	cur, err := f.enter()
+	if err != nil {
+		return false, err
+	}
+	is, code := false, ""
+	for {
+		more, err := f.member(&cur)
+		if err != nil {
+			return false, err
+		}
+		if !more {
+			break
+		}
+		isURL, isCode := string(cur.name()) == "url", string(cur.name()) == "valueCode"
+		c, err := f.colon()
+		if err != nil {
+			return false, err
+		}
+		if c != '"' || !isURL && !isCode {
+			if err := f.skip(false); err != nil {
+				return false, err
+			}
+			continue
+		}
+		text, err := f.text()
+		if err != nil {
+			return false, err
+		}
+		if isURL {
+			is = string(text) == matchGrade
+		} else {
+			for _, g := range grades {
+				if g == string(text) {
+					code = g
+				}
+			}
+		}
+	}
+	if !is || code == "" {
+		return false, nil
+	}
+	f.out = append(f.out, `{"url":"`+matchGrade+`","valueCode":"`...)
+	f.out = append(append(f.out, code...), `"}`...)
+	return true, nil
 }

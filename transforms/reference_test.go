@@ -1318,6 +1318,18 @@ func (r *oracle) entry(v any) (entry, answer any) {
 	if n, ok := object(members["search"])["score"].(json.Number); ok {
 		search["score"] = n
 	}
+	var grades []any
+	extensions, _ := object(members["search"])["extension"].([]any)
+	for _, v := range extensions {
+		url, code := object(v)["url"], object(v)["valueCode"]
+		known := code == "certain" || code == "probable" || code == "possible" || code == "certainly-not"
+		if url == "http://hl7.org/fhir/StructureDefinition/match-grade" && known {
+			grades = append(grades, map[string]any{"url": url, "valueCode": code})
+		}
+	}
+	if grades != nil {
+		search["extension"] = grades
+	}
 	if len(search) > 0 {
 		out["search"] = search
 	}

@@ -46,6 +46,13 @@ func TestBundles(t *testing.T) {
 		{"history, of a type without a row", in("history", `{"resource":`+claim+`,"request":{"method":"PUT","url":"Claim/secret"},"response":{"status":"200"}}`),
 			`{"resourceType":"Bundle","type":"history"}`, nil, nil},
 		{"searchset", in("searchset", `{"resource":`+claim+`,"response":{"status":"200"}}`), `{"resourceType":"Bundle","type":"searchset"}`, nil, nil},
+		{"searchset, how sure a match is", in("searchset", `{"resource":`+active+`,"search":{"extension":[{"url":"http://hl7.org/fhir/StructureDefinition/match-grade","valueCode":"probable","id":"secret"},`+
+			`{"url":"secret","valueCode":"certain"},{"valueCode":"secret","url":"http://hl7.org/fhir/StructureDefinition/match-grade"},7],"mode":"match","score":0.80}},`+
+			`{"resource":`+active+`,"search":{"mode":"match","extension":[{"valueCode":"c\u0065rtain","url":"http:\/\/hl7.org/fhir/StructureDefinition/match-grade"}]}},`+
+			`{"resource":`+active+`,"search":{"extension":[{"url":"secret"}]}},{"resource":`+active+`,"search":{"extension":"secret"}}`),
+			in("searchset", `{"resource":`+out+`,"search":{"extension":[{"url":"http://hl7.org/fhir/StructureDefinition/match-grade","valueCode":"probable"}],"mode":"match","score":0.80}},`+
+				`{"resource":`+out+`,"search":{"mode":"match","extension":[{"url":"http://hl7.org/fhir/StructureDefinition/match-grade","valueCode":"certain"}]}},`+
+				`{"resource":`+out+`},{"resource":`+out+`}`), nil, nil},
 		{"batch, refused", in("batch-response", `{"resource":`+active+`,"response":{"status":"200 OK"}},`+
 			`{"fullUrl":"`+ehr+`Claim/secret","resource":`+claim+`,"response":{"status":"200 OK","location":"Claim/secret"}},`+answer("201 Created")),
 			in("batch-response", `{"resource":`+out+`,"response":{"status":"200"}},`+refusal+`,`+answer("201")), nil, nil},
