@@ -60,7 +60,7 @@ func (b *bundle) part(i int, entry fhir.Entry, serve func(*call) error) error {
 	if entry.Err != nil {
 		sub.asks(nil, entry.Err)
 	} else {
-		sub.head = entry.Request.Head
+		sub.head, p.hints = entry.Request.Head, entry.Request.Return == "OperationOutcome"
 		sub.asks(entry.Request, nil)
 	}
 	if err := serve(sub); err != nil {

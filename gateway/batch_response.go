@@ -56,6 +56,7 @@ type part struct {
 	of     *bundle
 	header http.Header
 	status int
+	hints  bool // the client prefers an OperationOutcome to what it wrote
 	filled bool // a first byte of the body has left
 }
 
@@ -73,8 +74,8 @@ func (p *part) Write(piece []byte) (int, error) {
 	if !p.filled {
 		p.filled = true
 		lead := `{"resource":`
-		if p.refused() {
-			lead = `{"response":{"status":` + p.line() + `,"outcome":`
+		if p.outcome() {
+			lead = `{"response":` + p.response() + `,"outcome":`
 		}
 		if err := p.of.write(p.comma() + lead); err != nil {
 			return 0, err
@@ -83,8 +84,8 @@ func (p *part) Write(piece []byte) (int, error) {
 	return len(piece), p.of.emit(piece)
 }
 
-// refused says whether the body is why the entry is not answered.
-func (p *part) refused() bool { return p.status >= http.StatusBadRequest }
+// outcome says whether the body is an OperationOutcome about the call, and no resource.
+func (p *part) outcome() bool { return p.status >= http.StatusBadRequest || p.hints }
 
 // comma parts an entry from what comes before.
 func (p *part) comma() string {
@@ -93,11 +94,6 @@ func (p *part) comma() string {
 		return ","
 	}
 	return `,"entry":[`
-}
-
-// line is the status as a Bundle has it: the code and its meaning.
-func (p *part) line() string {
-	return `"` + strconv.Itoa(p.status) + " " + http.StatusText(p.status) + `"`
 }
 
 // FlushError hands on what waits in a buffer.
@@ -110,12 +106,12 @@ func (p *part) Unwrap() http.ResponseWriter { return p.of.w }
 func (p *part) close() error {
 	var end string
 	switch {
-	case p.filled && p.refused():
+	case p.filled && p.outcome():
 		end = "}}"
 	case p.filled:
-		end = `,"response":` + p.response() + "}"
+		end = `,"response":` + p.response() + "}}"
 	default:
-		end = p.comma() + `{"response":` + p.response() + "}"
+		end = p.comma() + `{"response":` + p.response() + "}}"
 	}
 	if err := p.of.write(end); err != nil {
 		return err
@@ -123,9 +119,9 @@ func (p *part) close() error {
 	return p.of.flush()
 }
 
-// response is the entry's response, of what the header says and would say to a client alone.
+// response begins the entry's response, with what the header says and would say to a client alone.
 func (p *part) response() string {
-	out := `{"status":` + p.line()
+	out := `{"status":"` + strconv.Itoa(p.status) + " " + http.StatusText(p.status) + `"`
 	for _, m := range []struct{ name, value string }{
 		{"location", p.header.Get("Location")},
 		{"etag", p.header.Get("ETag")},
@@ -140,7 +136,7 @@ func (p *part) response() string {
 		}
 		out += `,"` + m.name + `":` + string(text)
 	}
-	return out + "}"
+	return out
 }
 
 // instant is a date of HTTP's as FHIR writes it.

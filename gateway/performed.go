@@ -1,14 +1,13 @@
 package gateway
 
 import (
-	"net/http"
 	"slices"
 
 	"github.com/halfdoor/halfdoor/gateway/fhir"
 )
 
 // performed refuses what Parse understands and the rest of the path does not perform.
-func performed(method string, req *fhir.Request) error {
+func performed(req *fhir.Request) error {
 	switch req.Interaction {
 	case fhir.Read, fhir.VRead, fhir.SearchType, fhir.Capabilities:
 	default:
@@ -18,8 +17,6 @@ func performed(method string, req *fhir.Request) error {
 		return &fhir.Error{Kind: fhir.NotSupported, Interaction: req.Interaction, Type: req.Type, Param: name, Modifier: modifier}
 	}
 	switch {
-	case method != http.MethodGet && method != http.MethodHead: // no body is read yet
-		return &fhir.Error{Kind: fhir.UnsupportedInteraction, Interaction: req.Interaction, Type: req.Type}
 	case len(req.Includes) > 0:
 		return unsupported(req.Includes[0].Name(), "")
 	case len(req.Elements) > 0:

@@ -98,7 +98,9 @@ func (c *call) about(d desk) {
 func (c *call) asks(req *fhir.Request, err error) {
 	q := &c.rec.Request
 	if e := (*fhir.Error)(nil); errors.As(err, &e) {
-		if q.Interaction = string(e.Interaction); fhir.Known(e.Type) {
+		if q.Interaction = string(e.Interaction); e.Entry > 0 { // what the entry is, does not say what was asked
+			q.Interaction = string(fhir.Transaction)
+		} else if fhir.Known(e.Type) {
 			q.Type = e.Type
 		}
 	}

@@ -216,14 +216,7 @@ func refusedRequest(e *fhir.Error) *Refusal {
 		r.allow = strings.Join(e.Allow, ", ")
 		return r
 	case fhir.UnsupportedInteraction:
-		r := refusal("not-supported").naming("the interaction " + string(e.Interaction))
-		if e.Interaction == fhir.SearchType {
-			r = refusal("not-supported").naming("searches by POST; search by GET")
-		}
-		if len(e.Allow) > 0 {
-			r.status, r.allow = http.StatusMethodNotAllowed, strings.Join(e.Allow, ", ")
-		}
-		return r
+		return refusal("not-supported").naming("the interaction " + string(e.Interaction))
 	case fhir.UnknownParameter:
 		return refusal("unknown-parameter").naming(e.Param)
 	case fhir.BadParameter:

@@ -99,7 +99,7 @@ type errand struct {
 // answer is the path of one interaction that is understood: floor, policy, admission, the EHR,
 // and its answer.
 func (c *call) answer(ctx context.Context, e errand, req *fhir.Request) error {
-	if err := performed(c.rec.Request.Method, req); err != nil {
+	if err := performed(req); err != nil {
 		return err
 	}
 	page, req, err := c.turn(e, req) // a page is the search that it continues

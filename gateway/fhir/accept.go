@@ -22,17 +22,6 @@ func overridden(header map[string][]string) bool {
 	return false
 }
 
-// values are the values of a header in whatever case its name stands.
-func values(header map[string][]string, name string) []string {
-	var all []string
-	for key, v := range header {
-		if strings.EqualFold(key, name) {
-			all = append(all, v...)
-		}
-	}
-	return all
-}
-
 // isJSON reports whether a media type or _format code means FHIR's JSON
 // (http.html, section 3.1.0.1.11). An unescaped plus that a form decoder made
 // a space is forgiven: nothing hangs on it.
@@ -118,19 +107,4 @@ func mediaParameters(params string) (r4 bool, quality float64) {
 		}
 	}
 	return r4, quality
-}
-
-// lenient reports whether Prefer asks to ignore unknown parameters (search.html,
-// section 2.21.1.3; RFC 7240, section 2: the first instance of a preference counts).
-func lenient(prefer []string) bool {
-	for _, line := range prefer {
-		for one := range strings.SplitSeq(line, ",") {
-			one, _, _ = strings.Cut(one, ";")
-			name, value, _ := strings.Cut(one, "=")
-			if strings.EqualFold(strings.TrimSpace(name), "handling") {
-				return strings.EqualFold(strings.Trim(strings.TrimSpace(value), `"`), "lenient")
-			}
-		}
-	}
-	return false
 }

@@ -1,6 +1,8 @@
 package fhir
 
 import (
+	"bytes"
+	"encoding/json"
 	"slices"
 	"strings"
 )
@@ -8,56 +10,128 @@ import (
 // body reads the message's body as its interaction demands, and returns the
 // parameters of a form.
 func (p *parser) body(m Message) ([]pair, *Error) {
-	if m.Method != "POST" {
-		if len(m.Body) > 0 {
-			return nil, &Error{Kind: UnexpectedBody}
+	r := &p.request
+	switch is := r.Interaction; {
+	case is == Create, is == Update, is == Batch:
+		if e := p.input(m, fhirJSON); e != nil {
+			return nil, e
+		}
+		if is == Batch {
+			return nil, p.bundle(m)
+		}
+		return nil, p.resource()
+	case is == Patch:
+		if e := p.input(m, jsonPatch); e != nil {
+			return nil, e
+		}
+		if operations, ok := list(r.Input); !ok || len(operations) == 0 {
+			return nil, &Error{Kind: MalformedBody}
 		}
 		return nil, nil
+	case is == Operation && m.Method == "POST":
+		if len(m.Body) == 0 { // an operation that needs no parameters
+			_, e := mediaType(m.Header)
+			return nil, e
+		}
+		if e := p.input(m, fhirJSON); e != nil {
+			return nil, e
+		}
+		if members, _ := object(r.Input); !Known(resourceType(members)) {
+			return nil, &Error{Kind: MalformedBody}
+		}
+		return nil, nil
+	case m.Method == "POST": // searches
+		return p.form(m)
 	}
+	if len(m.Body) > 0 {
+		return nil, &Error{Kind: UnexpectedBody}
+	}
+	return nil, nil
+}
+
+// input takes a JSON body of the media type.
+func (p *parser) input(m Message, want string) *Error {
 	media, e := mediaType(m.Header)
 	if e != nil {
+		return e
+	}
+	if media != want && (media != "" || len(m.Body) > 0) {
+		return &Error{Kind: UnsupportedMedia}
+	}
+	if !strict(m.Body) {
+		return &Error{Kind: MalformedBody}
+	}
+	p.request.Input = bytes.TrimSpace(m.Body)
+	return nil
+}
+
+// resource holds the body of a create or an update to its address: the type is
+// the same, and so is the id of an update (http.html, section 3.1.0.4). A
+// resource that has no id yet, or that a search selects, states none.
+func (p *parser) resource() *Error {
+	r := &p.request
+	members, ok := object(r.Input)
+	if !ok || resourceType(members) == "" {
+		return &Error{Kind: MalformedBody}
+	}
+	id, has := "", members["id"] != nil
+	if has {
+		if id, ok = text(members["id"]); !ok {
+			return &Error{Kind: MalformedBody}
+		}
+	}
+	if resourceType(members) != r.Type || has != (r.ID != "") || id != r.ID {
+		return &Error{Kind: BodyMismatch}
+	}
+	return nil
+}
+
+func resourceType(members map[string]json.RawMessage) string {
+	typ, _ := text(members["resourceType"])
+	return typ
+}
+
+// form reads the parameters in the body of a search.
+func (p *parser) form(m Message) ([]pair, *Error) {
+	media, e := mediaType(m.Header)
+	switch {
+	case e != nil:
 		return nil, e
-	}
-	if len(m.Body) == 0 {
+	case len(m.Body) == 0:
 		return nil, nil
-	}
-	if media != form {
+	case media != urlForm:
 		return nil, &Error{Kind: UnsupportedMedia}
-	}
-	if len(m.Body) > p.limits.FormBytes {
+	case len(m.Body) > p.limits.FormBytes:
 		return nil, &Error{Kind: TooLarge}
 	}
 	return p.limits.pairs(string(m.Body))
 }
 
 const (
-	form     = "application/x-www-form-urlencoded"
-	fhirJSON = "application/fhir+json"
-	patch    = "application/json-patch+json"
+	urlForm   = "application/x-www-form-urlencoded"
+	fhirJSON  = "application/fhir+json"
+	jsonPatch = "application/json-patch+json"
 )
 
 // mediaType is the media type of the body, "" where the message names none. Its
 // character set is UTF-8 and its FHIR version R4; a content coding is refused,
-// and so is a parameter that is neither (RFC 9110, section 8.3).
+// and so is any other parameter (RFC 9110, section 8.3).
 func mediaType(header map[string][]string) (string, *Error) {
 	for _, coding := range values(header, "Content-Encoding") {
 		if !strings.EqualFold(strings.TrimSpace(coding), "identity") {
 			return "", &Error{Kind: UnsupportedMedia}
 		}
 	}
-	lines := values(header, "Content-Type")
-	if len(lines) == 0 {
-		return "", nil
+	line, e := single(header, "Content-Type")
+	if e != nil || line == "" {
+		return "", e
 	}
-	if len(lines) > 1 {
-		return "", &Error{Kind: MalformedHeader, Param: "Content-Type"}
-	}
-	media, params, _ := strings.Cut(lines[0], ";")
+	media, params, _ := strings.Cut(line, ";")
 	media = strings.ToLower(strings.TrimSpace(media))
 	if media == "application/json" {
 		media = fhirJSON
 	}
-	if !slices.Contains([]string{form, fhirJSON, patch}, media) {
+	if !slices.Contains([]string{urlForm, fhirJSON, jsonPatch}, media) {
 		return "", &Error{Kind: UnsupportedMedia}
 	}
 	seen := map[string]bool{}

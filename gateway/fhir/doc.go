@@ -18,6 +18,14 @@
 //   - A parameter occurs in Params in the order of the query; repeated ones
 //     are to be joined by AND, the values of one by OR.
 //   - No value holds a control character, invalid UTF-8 or a bare backslash.
+//   - A body was of the interaction's media type, valid JSON in UTF-8, and had no
+//     key twice in one object, however deep or escaped: json.go decides this
+//     once, over the whole body, before anything of it is read. The resource of
+//     a create or update is of the address's type and has the address's id.
+//   - A condition that a write was sent under (If-Match, If-None-Exist, criteria
+//     in the query) is in the Request, or the write is refused.
+//   - An entry of a batch or transaction is what Parse makes of it as a request
+//     of its own, at an address relative to the base.
 //   - Of a search by POST, query and form are one set of parameters. What is
 //     sent on is the set, so no server can read the one without the other.
 //
@@ -39,11 +47,14 @@
 // for the command). They say of each parameter which elements it reads; what
 // could not be mapped reads, as far as admission is concerned, anything.
 //
-// Ignored, and never forwarded: Range, If-None-Match, If-Modified-Since and
-// every other header but Accept, Accept-Encoding ([AcceptCoding]) and Prefer.
+// Ignored, and never forwarded: Range and, on what only reads, preconditions
+// other than If-None-Match, which an answer may ignore as well; and every header
+// but Accept, Accept-Encoding ([AcceptCoding]), Content-Type, Content-Encoding,
+// Idempotency-Key, Prefer and those preconditions.
 //
 // It follows FHIR R4 (4.0.1): sections "RESTful API" (http.html), "Search"
-// (search.html), "CompartmentDefinition Patient" and "OperationOutcome"; RFC
-// 3986 for the path and query, RFC 9110 sections 12.5.1 for Accept and 12.5.3
-// for Accept-Encoding, and RFC 7240 for Prefer.
+// (search.html), "Bundle", "CompartmentDefinition Patient" and
+// "OperationOutcome"; RFC 3986 for the path and query, RFC 9110 sections 12.5.1
+// for Accept, 12.5.3 for Accept-Encoding and 13.1 for preconditions, RFC 7240
+// for Prefer, RFC 8259 for JSON.
 package fhir

@@ -25,9 +25,8 @@ const (
 	// MethodOverride: a header asks to take the request for one with another
 	// method (400).
 	MethodOverride Kind = "method-override"
-	// UnsupportedInteraction: an interaction of FHIR that the gateway does not
-	// perform; Error.Interaction names it, Error.Allow the methods that would
-	// do at this path (405 where there are such, else 403).
+	// UnsupportedInteraction: an interaction that is not performed here, such as
+	// a batch within a batch; Error.Interaction names it (403).
 	UnsupportedInteraction Kind = "interaction-not-supported"
 	// UnknownParameter: no parameter of this name here (400).
 	UnknownParameter Kind = "parameter-unknown"
@@ -73,7 +72,7 @@ type Error struct {
 	Type        string      // an R4 resource type, or what stood for one if it is of letters alone
 	Param       string      // the header's or parameter's name, without its modifier if it is a known one
 	Modifier    string      // set where the modifier is the reason
-	Allow       []string    // methods, for MethodNotAllowed and UnsupportedInteraction
+	Allow       []string    // methods, for MethodNotAllowed
 	Entry       int         // of a transaction: the entry for which it is refused, counted from 1; else 0
 }
 

@@ -13,10 +13,20 @@ func Parse(m Message, l Limits) (*Request, error) {
 	l.FormBytes = cmp.Or(max(l.FormBytes, 0), 65536)
 	l.Entries = cmp.Or(max(l.Entries, 0), 100)
 	l.Count = cmp.Or(max(l.Count, 0), 1000)
+	r, e := parse(m, l)
+	if e != nil {
+		return nil, e
+	}
+	return r, nil
+}
+
+func parse(m Message, l Limits) (*Request, *Error) {
 	p := parser{limits: l}
 	if e := p.parse(m); e != nil {
-		e.Interaction = cmp.Or(e.Interaction, p.request.Interaction)
-		e.Type = cmp.Or(e.Type, p.request.Type)
+		if e.Entry == 0 {
+			e.Interaction = cmp.Or(e.Interaction, p.request.Interaction)
+			e.Type = cmp.Or(e.Type, p.request.Type)
+		}
 		return nil, e
 	}
 	return &p.request, nil
@@ -46,8 +56,14 @@ func (p *parser) parse(m Message) *Error {
 	if e != nil {
 		return e
 	}
-	p.request = Request{Interaction: is, Head: m.Method == "HEAD", Type: t.typ, ID: t.id, Version: t.version, Compartment: t.compartment}
-	p.lenient = lenient(values(m.Header, "Prefer"))
+	p.request = Request{
+		Interaction: is, Head: m.Method == "HEAD", Type: t.typ, ID: t.id, Version: t.version,
+		Compartment: t.compartment, Operation: t.operation,
+		Conditional: t.id == "" && (is == Update || is == Patch || is == Delete),
+	}
+	if e := p.headers(m.Header); e != nil {
+		return e
+	}
 	pairs, e := p.limits.pairs(m.Query)
 	if e != nil {
 		return e
@@ -59,8 +75,19 @@ func (p *parser) parse(m Message) *Error {
 	if pairs, e = p.limits.merge(pairs, form); e != nil {
 		return e
 	}
+	if is == Operation && m.Method != "POST" {
+		pairs = p.arguments(pairs)
+	}
 	if e := p.parameters(pairs); e != nil {
 		return e
+	}
+	if is == Create {
+		if e := p.criteria(m.Header); e != nil {
+			return e
+		}
+	}
+	if p.request.Conditional && len(p.request.Params) == 0 {
+		return &Error{Kind: MissingParameter} // it would be about every resource of the type
 	}
 	// _format overrides Accept: http.html, section 3.1.0.1.11.
 	if !slices.Contains(p.once, "_format") && !acceptable(values(m.Header, "Accept")) {
@@ -100,12 +127,26 @@ func (p *parser) parameters(pairs []pair) *Error {
 	return p.shape()
 }
 
+// arguments takes the parameters of an operation that is called by GET, and
+// leaves those of any request.
+func (p *parser) arguments(pairs []pair) []pair {
+	var rest []pair
+	for _, one := range pairs {
+		if p.applies(one.head) {
+			rest = append(rest, one)
+		} else {
+			p.request.Params = append(p.request.Params, Param{Name: one.name, Values: []string{one.value}})
+		}
+	}
+	return rest
+}
+
 // parameter reads one parameter into the request.
 func (p *parser) parameter(one pair) *Error {
 	if p.applies(one.head) {
 		return p.result(one)
 	}
-	search := p.request.Interaction.Searches()
+	search := p.request.Interaction.Searches() || p.request.Conditional
 	if slices.Contains(reserved, one.head) && p.request.Interaction != Capabilities && !(search && one.head == "_has") {
 		return &Error{Kind: NotSupported, Param: one.head}
 	}

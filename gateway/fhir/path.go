@@ -201,22 +201,14 @@ func (t target) interaction(method string) (Interaction, *Error) {
 	case is == HistoryType && t.id != "":
 		is = HistoryInstance
 	}
-	if is != "" && is.offered() {
+	if is != "" {
 		return is, nil
 	}
-	e := &Error{Kind: UnsupportedInteraction, Interaction: is, Type: t.typ}
-	if is == "" {
-		e.Kind = MethodNotAllowed
-	}
+	e := &Error{Kind: MethodNotAllowed, Type: t.typ}
 	for _, m := range [...]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} {
-		if meant := grammar[t.kind][strings.Replace(m, "HEAD", "GET", 1)]; meant != "" && meant.offered() {
+		if grammar[t.kind][strings.Replace(m, "HEAD", "GET", 1)] != "" {
 			e.Allow = append(e.Allow, m)
 		}
 	}
 	return "", e
-}
-
-// offered reports whether Parse reads the interaction yet.
-func (i Interaction) offered() bool {
-	return i.Searches() || i.History() || i == Read || i == VRead || i == Capabilities
 }

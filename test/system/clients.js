@@ -11,6 +11,8 @@ export const libraries = {
     const client = new FHIRKit({ baseUrl: base, bearerToken: token });
     return {
       read: (type, id) => client.read({ resourceType: type, id }),
+      batch: (body) => client.batch({ body }),
+      transaction: (body) => client.transaction({ body }),
       async search(type, query) {
         const found = [];
         let pages = 0;
@@ -63,6 +65,8 @@ export const libraries = {
     });
     return {
       read: (type, id) => client.readResource(type, id),
+      batch: (body) => client.executeBatch(body),
+      transaction: (body) => client.executeBatch(body),
       async search(type, query) {
         const found = [];
         let pages = 0;

@@ -165,6 +165,10 @@ export function walk(dataset, received, base) {
     }
     for (const [i, entry] of (object.entry ?? []).entries()) {
       const here = `${at}.entry[${i}]`;
+      if (object.type?.endsWith('-response')) {
+        response(entry, here);
+        continue;
+      }
       only(entry, ['fullUrl', 'search', 'resource'], here);
       only(entry.search ?? {}, ['mode', 'score'], `${here}.search`);
       if (entry.resource?.resourceType !== 'OperationOutcome' &&
@@ -172,6 +176,21 @@ export function walk(dataset, received, base) {
         bad(`${here}.fullUrl`, 'is not the address of the resource at the gateway');
       }
       resource(entry.resource, `${here}.resource`);
+    }
+  }
+
+  // response is the answer to one entry of a batch or transaction.
+  function response(entry, at) {
+    only(entry, ['resource', 'response'], at);
+    only(entry.response, ['status', 'location', 'etag', 'lastModified', 'outcome'], `${at}.response`);
+    if (entry.response.location && !entry.response.location.startsWith(`${base}/`)) {
+      bad(`${at}.response.location`, 'is not an address of the gateway');
+    }
+    if (entry.response.outcome) {
+      outcome(entry.response.outcome, `${at}.response.outcome`);
+    }
+    if (entry.resource) {
+      resource(entry.resource, `${at}.resource`);
     }
   }
 

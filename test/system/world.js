@@ -55,11 +55,11 @@ export class World {
 
   // call asks the gateway as nobody's library would, and returns all of the answer. as is a client's
   // name, or a token, or nothing.
-  async call(path, { as, token, headers = {}, method } = {}) {
+  async call(path, { as, token, headers = {}, method, body } = {}) {
     const bearer = as ? await this.token(as) : token;
     const request = randomUUID();
     const response = await fetch(path.startsWith('https:') ? path : `${this.base}${path}`, {
-      method, headers: { 'X-Request-Id': request, ...(bearer ? { Authorization: `Bearer ${bearer}` } : {}), ...headers },
+      method, body, headers: { 'X-Request-Id': request, ...(bearer ? { Authorization: `Bearer ${bearer}` } : {}), ...headers },
     });
     const text = await response.text();
     return { request, status: response.status, headers: response.headers, text, json: parsed(text) };
