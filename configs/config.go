@@ -169,7 +169,7 @@ type Limits struct {
 	RequestBytes Bytes `yaml:"request_bytes"`
 
 	// ReadBodyTimeout is how long a client may take to send a request's body; then the answer is 408. A duration, from
-	// 100ms to 5m; default 30s.
+	// 100ms to 5m; default 10s.
 	ReadBodyTimeout Duration `yaml:"read_body_timeout"`
 
 	// IdleTimeout is how long a connection is kept between two requests. A duration, from 100ms to 1h; default 2m.

@@ -37,7 +37,7 @@ func (c *Config) defaults() {
 		URLBytes:           8 << 10,
 		RequestBytes:       1 << 20,
 		ReadHeaderTimeout:  seconds(10),
-		ReadBodyTimeout:    seconds(30),
+		ReadBodyTimeout:    seconds(10),
 		IdleTimeout:        seconds(120),
 		WriteTimeout:       seconds(30),
 		Window:             64 << 10,

@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -93,6 +94,30 @@ func TestBodyOnTheWire(t *testing.T) {
 				t.Fatalf("%+v, want one %d %s", got, c.status, c.code)
 			}
 			if rec := w.record(got[0]); rec.Status != c.status || rec.Code != c.code {
+				t.Errorf("record %+v", rec)
+			}
+		})
+	}
+}
+
+// TestChunksEndTheConnection hides a request behind chunks whose length says otherwise.
+func TestChunksEndTheConnection(t *testing.T) {
+	w := newWorld(t)
+	token := w.token("demo-scheduling", demo.TokenOptions{})
+	w.get(token, "/Practitioner?_count=1") // keys are there
+	body := "8\r\n_count=1\r\n0\r\n\r\nGET /fhir/metadata HTTP/1.1\r\nHost: x\r\n\r\n"
+	for name, lengths := range map[string]string{
+		"with a length":    fmt.Sprintf("Content-Length: %d\r\nTransfer-Encoding: chunked", len(body)),
+		"without":          "Transfer-Encoding: chunked",
+		"in a folded line": fmt.Sprintf("Content-Length: %d\r\nTransfer-Encoding:\r\n chunked", len(body)),
+		"behind a bare LF": fmt.Sprintf("Content-Length: %d\r\nX: y\nTransfer-Encoding: chunked", len(body)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := w.wire("POST /fhir/Appointment/_search HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nAuthorization: Bearer "+token+"\r\n"+lengths+"\r\n\r\n"+body, 2)
+			if len(got) != 1 {
+				t.Fatalf("%d answers, want one, and the end of the connection", len(got))
+			}
+			if rec := w.record(got[0]); rec.Status != got[0].status {
 				t.Errorf("record %+v", rec)
 			}
 		})

@@ -41,6 +41,11 @@ func (g *Gateway) begin(w http.ResponseWriter, r *http.Request) *call {
 		g: g, gen: gen, w: w, ctl: http.NewResponseController(w), ids: correlate(r.Header), begun: g.now(),
 		head: r.Method == http.MethodHead, unread: r.ContentLength != 0 && r.ProtoMajor == 1,
 	}
+	if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
+		// net/http forgets a length that stood beside the chunks. Another reader before us may have gone
+		// by it, so that what follows the chunks is no request of its own (RFC 9112, section 6.1).
+		w.Header().Set("Connection", "close")
+	}
 	c.allowOrigin(r)
 	_ = c.await(gen.longest) // where this fails, the server's own timeout holds
 	c.rec = accesslog.Record{
