@@ -127,6 +127,7 @@ func (r *Record) MarshalZerologObject(e *zerolog.Event) {
 	str(e, "reason", r.Reason)
 	strs(e, "subjects", r.Subjects)
 	strs(e, "patients", r.Patients)
+	strs(e, "written", r.Written)
 	if r.More {
 		e.Bool("more", true)
 	}

@@ -19,7 +19,8 @@ const (
 	KindClose Kind = "close"
 	// KindRefusal is a call that was refused.
 	KindRefusal Kind = "refusal"
-	// KindIntent is a write that the EHR is about to be asked for.
+	// KindIntent is a write that the EHR is about to be asked for, with what it writes and whom it names. What
+	// became of it is in the record that follows; where none does, the gateway did not live to see it.
 	KindIntent Kind = "intent"
 	// KindAdmin is an administrative act: a reload, a key rotation, a reviewer's own query.
 	KindAdmin Kind = "admin"
@@ -65,6 +66,7 @@ type Record struct {
 	Reason      string    `json:"reason,omitzero"`   // the policy's, or the refusal's
 	Subjects    []string  `json:"subjects,omitzero"` // "Patient/<token>": disclosed, by the token that this client was given
 	Patients    []string  `json:"patients,omitzero"` // the patients among them, by keyed hashes that outlive the tokens
+	Written     []string  `json:"written,omitzero"`  // paths of the elements that a write sets, changes or removes: "Appointment.status"; never a value
 	More        bool      `json:"more,omitzero"`     // further records of this call follow
 	Totals      *Totals   `json:"totals,omitzero"`   // what left and what did not
 	Detail      string    `json:"detail,omitzero"`   // of an administrative act, an abort or a recovery; never patient data
