@@ -216,19 +216,43 @@ func (f *filter) search() (bool, error) {
 			}
 			continue
 		}
+		at := len(f.out)
 		if written > 0 {
 			f.out = append(f.out, ',')
 		}
+		leaves := false
 		if isMode {
 			f.out = append(f.out, `"mode":`...)
+			leaves, err = f.code()
 		} else {
 			f.out = append(f.out, `"score":`...)
+			leaves, err = f.scalar(c)
 		}
-		if _, err := f.scalar(c); err != nil {
+		if err != nil {
 			return false, err
 		}
-		written++
+		if leaves {
+			written++
+		} else {
+			f.out = f.out[:at]
+		}
 	}
+}
+
+// code writes the string at r, where it is a code such as FHIR's own value sets have, in which nobody
+// can be told of: lower-case words joined by hyphens.
+func (f *filter) code() (bool, error) {
+	text, err := f.text()
+	if err != nil || len(text) == 0 || len(text) > 64 {
+		return false, err
+	}
+	for _, c := range text {
+		if (c < 'a' || c > 'z') && c != '-' {
+			return false, nil
+		}
+	}
+	f.out = append(append(append(f.out, '"'), text...), '"')
+	return true, nil
 }
 
 // matchGrade is the extension by which $match says how sure it is (FHIR R4, patient-operation-match.html).

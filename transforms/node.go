@@ -47,6 +47,7 @@ const (
 	containedRole      // resources contained, which leave by the rows of their types
 	parameterRole      // a parameter or part of Parameters
 	nameRole           // its name
+	codeRole           // a code that FHIR itself defines, which has no extensions here
 	resourceRole       // its resource
 )
 

@@ -66,6 +66,9 @@ func Compile(ds *Dataset, patient Compartment) (*Plan, error) {
 		"issue.severity": {Method: Keep},
 		"issue.code":     {Method: Keep},
 	}, nil)
+	for _, k := range p.outcome.root.kid("issue").kids {
+		k.role = codeRole
+	}
 	p.parameters = p.compile(&row{kind: "Parameters", parameters: true}, ds.Resources["Parameters"], nil)
 	at := int32(len(p.nodes))
 	p.bundle = &row{kind: "Bundle", root: &node{path: "Bundle", index: at}, first: at, last: at + 1, bundle: true}

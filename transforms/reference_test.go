@@ -554,10 +554,34 @@ func (r *oracle) parameter(at string, v any) any {
 // outcome is the built-in row of an OperationOutcome.
 func (r *oracle) outcome(resource map[string]any) any {
 	r.kind, r.holds, r.locals, r.sampled = "OperationOutcome", false, nil, false
-	out := r.body(map[string]transforms.Rule{
-		"issue.severity": {Method: transforms.Keep}, "issue.code": {Method: transforms.Keep},
-	}, resource)
-	return r.tidied(out, r.kind, resource)
+	out := map[string]any{"resourceType": "OperationOutcome"}
+	for name, v := range resource {
+		if name == "issue" {
+			if v := objects(v, r.issue); v != nil {
+				out[name] = v
+				continue
+			}
+		}
+		if name != "resourceType" {
+			r.removed["OperationOutcome"]++
+		}
+	}
+	return out
+}
+
+var aCode = regexp.MustCompile(`^[a-z-]{1,64}$`)
+
+// issue is what leaves of an issue: its severity and its code.
+func (r *oracle) issue(issue map[string]any) any {
+	out := map[string]any{}
+	for name, v := range issue {
+		if s, ok := v.(string); ok && (name == "severity" || name == "code") && aCode.MatchString(s) {
+			out[name] = s
+		} else {
+			r.removed["OperationOutcome.issue"]++
+		}
+	}
+	return unlessEmpty(out)
 }
 
 // body prunes a resource by its rows.
@@ -1312,7 +1336,7 @@ func (r *oracle) entry(v any) (entry, answer any) {
 		}
 	}
 	search := map[string]any{}
-	if s, ok := object(members["search"])["mode"].(string); ok {
+	if s, ok := object(members["search"])["mode"].(string); ok && aCode.MatchString(s) {
 		search["mode"] = s
 	}
 	if n, ok := object(members["search"])["score"].(json.Number); ok {

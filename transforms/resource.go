@@ -164,7 +164,7 @@ func (f *filter) members(n *node) (int, error) {
 // sibling filters the value of a node's member with the underscore: ids and extensions of the
 // value itself, which leave with it only where it is kept.
 func (f *filter) sibling(n *node, c byte) (bool, error) {
-	if n.method == Keep && n.role != nameRole {
+	if n.method == Keep && n.role != nameRole && n.role != codeRole {
 		return f.kept(inside{row: n, allow: n.allow}, n, c, true)
 	}
 	return false, f.skip(false)
@@ -205,6 +205,11 @@ func (f *filter) value(n *node, c byte) (bool, error) {
 		if c != '"' {
 			return false, f.skip(false)
 		}
+	case codeRole:
+		if c != '"' {
+			return false, f.skip(false)
+		}
+		return f.code()
 	case labelRole:
 		if err := f.labels(); err != nil {
 			return false, err

@@ -63,6 +63,11 @@ func TestBundles(t *testing.T) {
 		{"batch, location of a type without a row", in("batch-response", `{"response":{"status":"201","location":"Claim/secret"}}`), in("batch-response", answer("201")), nil, nil},
 		{"batch, outcome", in("batch-response", `{"response":{"status":"404 of secret","outcome":{"resourceType":"OperationOutcome","text":{"div":"secret"},"issue":[{"severity":"error","code":"not-found","diagnostics":"secret"}]}}}`),
 			in("batch-response", `{"response":{"status":"404","outcome":{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"not-found"}]}}}`), nil, nil},
+		{"outcome, what is no code", `{"resourceType":"OperationOutcome","issue":[{"severity":{"extension":[{"url":"secret"}],"value":"secret"},"code":["secret"]},{"severity":"Peter Secret","code":"no-such-thing","_code":{"id":"secret"}},` +
+			`{"severity":"err\u006fr","code":12},{"severity":null,"code":""},{"code":"` + strings.Repeat("x", 65) + `"},{"severity":true,"_severity":"secret"},{"severity":"Secret"},["secret"],"secret"],"_issue":[{"id":"secret"}]}`,
+			`{"resourceType":"OperationOutcome","issue":[{"code":"no-such-thing"},{"severity":"error"}]}`, nil, nil},
+		{"mode that is no code", in("searchset", `{"resource":`+active+`,"search":{"mode":"of secret","score":1}},{"resource":`+active+`,"search":{"mode":"SECRET"}}`),
+			in("searchset", `{"resource":`+out+`,"search":{"score":1}},{"resource":`+out+`}`), nil, nil},
 		{"batch, outcome that is none", in("batch-response", `{"response":{"status":"200","outcome":`+active+`}}`), in("batch-response", answer("200")), nil, nil},
 		{"transaction, compartment", in("transaction-response", `{"resource":{"resourceType":"Patient","id":"p1","active":true},"response":{"status":"200"}},`+
 			`{"response":{"status":"200"},"resource":{"resourceType":"Patient","id":"p2","active":true}}`),
