@@ -1,5 +1,7 @@
 package transforms
 
+import "slices"
+
 // Contained resources (references.html#contained) leave only where the row of the resource that
 // holds them says contained: keep, and then each by the row of its own type. They carry no meta: the
 // tag is on the resource that holds them. Their id is not the EHR's but the document's: it leaves as
@@ -10,8 +12,8 @@ package transforms
 type local struct {
 	row   *row
 	cause cause // why it does not leave
-	kind  string
-	id    string // "" where it has none that can be referred to
+	kind  []byte
+	id    []byte // empty where it has none that can be referred to
 }
 
 const maxLocals = 256
@@ -21,20 +23,22 @@ func (f *filter) locate() error {
 	if len(f.locals) == maxLocals {
 		return f.fail(ErrLookahead)
 	}
-	var l local
+	f.locals = slices.Grow(f.locals, 1)[:len(f.locals)+1]
+	l := &f.locals[len(f.locals)-1]
+	*l = local{kind: l.kind[:0], id: l.id[:0]}
 	outer := f.res.denied
 	f.res.denied = false
 	err := f.browse(func(name string, c byte) (bool, error) {
 		switch {
 		case name == "resourceType" && c == '"':
 			text, err := f.text()
-			l.kind = string(text[:min(len(text), 65)])
+			l.kind = append(l.kind, text[:min(len(text), 65)]...)
 			l.row = f.plan.rows[string(text)]
 			return false, err
 		case name == "id" && c == '"':
 			text, err := f.text()
 			if idLength(text) == len(text) {
-				l.id = string(text)
+				l.id = append(l.id, text...)
 			}
 			return false, err
 		case name == "meta" && c == '{' && len(f.opt.DenyLabels) > 0:
@@ -51,7 +55,6 @@ func (f *filter) locate() error {
 		l.cause = causeLabel
 	}
 	f.res.denied = outer
-	f.locals = append(f.locals, l)
 	return nil
 }
 
@@ -59,7 +62,7 @@ func (f *filter) locate() error {
 func (f *filter) refersTo(id []byte) bool {
 	leaves := false
 	for i := range f.locals {
-		if l := &f.locals[i]; l.id == string(id) && l.id != "" {
+		if l := &f.locals[i]; len(l.id) > 0 && string(l.id) == string(id) {
 			if l.cause != 0 {
 				return false
 			}
@@ -87,13 +90,27 @@ func (f *filter) containedResource(_ *node, c byte) (bool, error) {
 	if l.cause != 0 {
 		return false, f.skip(false)
 	}
-	outer := f.res
-	f.res = resource{row: l.row, contained: true}
+	outer := f.aside()
+	f.res.row, f.res.contained = l.row, true
 	f.out = append(f.out, '{')
 	_, err := f.body(l.row.root)
 	f.out = append(f.out, '}')
-	f.res = outer
+	f.resume(outer)
 	return true, err
+}
+
+// aside puts the resource at hand aside for one inside it, which has buffers of its own.
+func (f *filter) aside() (outer resource) {
+	outer, f.res = f.res, f.spare[f.asides]
+	f.res = resource{id: f.res.id[:0], patient: f.res.patient[:0]}
+	f.asides++
+	return outer
+}
+
+// resume goes on with the one that was put aside.
+func (f *filter) resume(outer resource) {
+	f.asides--
+	f.spare[f.asides], f.res = f.res, outer
 }
 
 // localID writes the id at r of a contained resource.

@@ -6,7 +6,7 @@ import "slices"
 // notes the members of some resources of each type, under a bounded number of paths.
 
 const (
-	maxSampled = 8 // resources of a type
+	maxSampled = 8  // resources of a type
 	maxUnknown = 64 // paths of a stream
 )
 
@@ -31,7 +31,7 @@ type unknown struct {
 	parent     int32 // the number of its node's path
 	n, pending int32
 	first      uint8 // the slot that it is looked for in first
-	name, path string
+	path       string
 }
 
 // note counts a member of an object that is filtered by the node.
@@ -45,7 +45,7 @@ func (d *drift) note(n *node, cur *cursor) {
 		i := int(d.slots[at] - 1)
 		u := &d.paths[i]
 		if u.lo == lo && u.hi == hi && u.length == int32(length) && u.parent == n.enters &&
-			(length <= 16 || u.name == string(b[k:k+length])) {
+			(length <= 16 || u.path[len(u.path)-length:] == string(b[k:k+length])) {
 			d.count(i)
 			return
 		}
@@ -56,9 +56,12 @@ func (d *drift) note(n *node, cur *cursor) {
 	case !isMember(name) && string(name) != "?":
 		d.note(n, &cursor{b: unnamed[:]})
 	default:
+		if d.paths == nil {
+			d.paths = make([]unknown, 0, maxUnknown)
+		}
 		d.paths = append(d.paths, unknown{
 			lo: lo, hi: hi, length: int32(length), parent: n.enters, first: first,
-			name: string(name), path: n.path + "." + string(name),
+			path: n.path + "." + string(name),
 		})
 		d.slots[at] = uint8(len(d.paths))
 		d.count(len(d.paths) - 1)

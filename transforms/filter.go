@@ -38,21 +38,25 @@ type filter struct {
 	keys     keys
 	bases    [MaxDepth]int32 // of skip
 	seed     uint64
-	nameAt   int      // where the name last scanned begins in buf
-	scratch  []byte   // a text unescaped
+	nameAt   int    // where the name last scanned begins in buf
+	scratch  []byte // a text unescaped
+	coded    coded
 	kind     []byte   // the resourceType last found by typeOf
 	kinds    []string // types met that are not in the plan, in this stream or before
 	key      []byte   // of a subject
 	baseText []byte   // Options.Base as a JSON string
 	gateway  []byte   // the same without quotes
 	res      resource
+	spare    [2]resource // buffers for one inside it: in Parameters, and contained
+	asides   int
 	bun      bundling // the innermost Bundle open
 	nested   int      // how many are open below the root
 	within   int      // how many Parameters are open
 	locals   []local  // contained in the resource at hand
 	met      int      // how many of them were filtered
-	marked   bool     // the resource at hand has dates that are to be moved
-	untidy   bool     // it has lists that may have to be aligned
+	moved    moved
+	marked   bool // the resource at hand has dates that are to be moved
+	untidy   bool // it has lists that may have to be aligned
 	tidier   tidier
 
 	subjects subjects
@@ -107,8 +111,8 @@ func (f *filter) reset(dst Sink, src io.Reader, o Options) {
 		o.Lookahead = DefaultLookahead
 	}
 	f.dst, f.opt, f.seed = dst, o, rand.Uint64()
-	f.hold, f.depth, f.nested, f.within = -1, 0, 0, 0
-	f.marked, f.untidy = false, false
+	f.hold, f.depth, f.nested, f.within, f.asides = -1, 0, 0, 0, 0
+	f.moved, f.marked, f.untidy = moved{}, false, false
 	if f.report = o.Report; f.report == nil {
 		f.report = new(Report)
 	}
@@ -121,7 +125,8 @@ func (f *filter) reset(dst Sink, src io.Reader, o Options) {
 // buffers that stay is overwritten by the next stream, not read.
 func (f *filter) forget() {
 	f.dst, f.src, f.err, f.opt, f.report = nil, nil, nil, Options{}, nil
-	f.spilled, f.again = nil, nil
+	f.empty(&f.spilled)
+	f.empty(&f.again)
 	if len(f.buf) != bufferBytes+pad {
 		f.buf = nil
 	}
@@ -134,8 +139,13 @@ func (f *filter) forget() {
 	if cap(f.scratch) > 4<<10 {
 		f.scratch = nil
 	}
+	if cap(f.coded.system)+cap(f.coded.code) > 4<<10 {
+		f.coded = coded{}
+	}
 	clear(f.steps[:])
-	clear(f.locals)
+	if cap(f.locals) > 16 {
+		f.locals = nil
+	}
 	f.out, f.keys, f.locals, f.gateway = f.out[:0], f.keys[:0], f.locals[:0], nil
 	f.res = resource{id: f.res.id[:0], patient: f.res.patient[:0]}
 	f.subjects.reset()

@@ -15,6 +15,9 @@ func (f *filter) labels() error {
 	return f.back()
 }
 
+// coded is a coding, unescaped.
+type coded struct{ system, code []byte }
+
 func (f *filter) labelled() error {
 	switch f.buf[f.r] {
 	case '[':
@@ -43,7 +46,7 @@ func (f *filter) coding() error {
 	if err != nil {
 		return err
 	}
-	var coding Label
+	f.coded.system, f.coded.code = f.coded.system[:0], f.coded.code[:0]
 	for {
 		more, err := f.member(&cur)
 		if err != nil {
@@ -52,12 +55,12 @@ func (f *filter) coding() error {
 		if !more {
 			break
 		}
-		var into *string
+		var into *[]byte
 		switch string(cur.name()) {
 		case "system":
-			into = &coding.System
+			into = &f.coded.system
 		case "code":
-			into = &coding.Code
+			into = &f.coded.code
 		}
 		c, err := f.colon()
 		if err != nil {
@@ -73,10 +76,10 @@ func (f *filter) coding() error {
 		if err != nil {
 			return err
 		}
-		*into = string(text)
+		*into = append(*into, text...)
 	}
 	for _, denied := range f.opt.DenyLabels {
-		if coding == denied {
+		if string(f.coded.system) == denied.System && string(f.coded.code) == denied.Code {
 			f.res.denied = true
 		}
 	}

@@ -48,9 +48,8 @@ func (f *filter) parameterResource(c byte) (bool, error) {
 	if c != '{' {
 		return false, f.skip(false)
 	}
-	outer := f.res
-	f.res.id, f.res.patient = nil, nil // not to be overwritten
+	outer := f.aside()
 	r, err := f.inner()
-	f.res = outer
+	f.resume(outer)
 	return r != nil, err
 }

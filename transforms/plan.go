@@ -21,10 +21,10 @@ type Plan struct {
 	outcome    *row
 	bundle     *row
 	parameters *row
-	nodes      []*node  // by index of their counters
-	entered    int32    // paths of which rows name parts
-	required   []string // paths that the dataset requires, each type's together
-	pool       *sync.Pool
+	nodes      []*node    // by index of their counters
+	entered    int32      // paths of which rows name parts
+	required   []string   // paths that the dataset requires, each type's together
+	pool       *sync.Pool // of filters
 }
 
 // row is what the plan knows of one resource type.

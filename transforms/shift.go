@@ -9,6 +9,13 @@ import "bytes"
 // unmoved stands in the place of a date's opening quote. No JSON has such a byte.
 const unmoved = 0x01
 
+// moved is by how many days the dates of the last patient moved.
+type moved struct {
+	known   bool
+	patient string
+	days    int
+}
+
 // movable writes a date that is to be moved at the end of the resource.
 func (f *filter) movable(text []byte) (bool, error) {
 	_, rest, ok := parseDate(text)
@@ -47,10 +54,15 @@ func (f *filter) shift(r *row, from int) (bool, error) {
 	patient, known := f.whose(r)
 	days := 0
 	if known {
-		var err error
-		if days, err = f.opt.Shift.Shift(string(patient)); err != nil {
-			return false, f.failBy(ErrToken, err)
+		if m := &f.moved; !m.known || m.patient != string(patient) {
+			m.patient = string(patient)
+			var err error
+			if m.days, err = f.opt.Shift.Shift(m.patient); err != nil {
+				return false, f.failBy(ErrToken, err)
+			}
+			m.known = true
 		}
+		days = f.moved.days
 	}
 	all := true
 	for rest := f.out[from:]; ; {

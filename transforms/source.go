@@ -1,7 +1,6 @@
 package transforms
 
 import (
-	"bytes"
 	"encoding/binary"
 	"io"
 	"math/bits"
@@ -32,8 +31,10 @@ type source struct {
 	mark int
 	base int64
 
-	spilled, again [][]byte
-	spill          int // bytes in spilled
+	spilled, again pieces
+	spill          int    // bytes in spilled
+	free           pieces // not more than maxFree
+	far            bool   // r has gone back farther than these have room for
 
 	// Where each line is a text of its own (ndjson.go), w is where the line ends, at a newline; have
 	// is where what was read does, and saved what the zeros behind w took the place of.
@@ -54,7 +55,7 @@ func (f *filter) open(src io.Reader) {
 	f.src, f.err, f.base = src, nil, 0
 	f.r, f.w, f.pin, f.mark = 0, 0, -1, -1
 	f.lined, f.have = false, 0
-	f.spilled, f.again, f.spill = nil, nil, 0
+	f.spill = 0
 	if f.buf == nil {
 		size := f.opt.buffer
 		if size == 0 {
@@ -80,7 +81,7 @@ func (f *filter) more() error {
 			return err
 		}
 	}
-	if f.err != nil && len(f.again) == 0 {
+	if f.err != nil && f.again.first == nil {
 		return f.ended()
 	}
 	keep := f.r
@@ -91,7 +92,7 @@ func (f *filter) more() error {
 				return f.fail(ErrLookahead)
 			}
 			keep = f.r
-			f.spilled = append(f.spilled, bytes.Clone(f.buf[:keep]))
+			f.spilled.add(f.piece(f.buf[:keep]))
 			f.spill += keep
 		}
 	}
@@ -111,11 +112,10 @@ func (f *filter) more() error {
 	if f.w == len(f.buf)-pad {
 		return f.fail(ErrTooLong)
 	}
-	if len(f.again) > 0 {
-		n := copy(f.buf[f.w:len(f.buf)-pad], f.again[0])
-		if f.again[0] = f.again[0][n:]; len(f.again[0]) == 0 {
-			f.again[0] = nil
-			f.again = f.again[1:]
+	if p := f.again.first; p != nil {
+		n := copy(f.buf[f.w:len(f.buf)-pad], p.data[p.read:])
+		if p.read += n; p.read == len(p.data) {
+			f.letGo(f.again.take())
 		}
 		f.got(n)
 		return nil
@@ -171,11 +171,13 @@ func (f *filter) back() error {
 		end = f.have
 		copy(f.buf[f.w:end], f.saved[:]) // nothing, where the line goes on
 	}
-	again := append(f.spilled, bytes.Clone(f.buf[f.pin:end]))
-	f.again = append(again, f.again...)
+	f.spilled.add(f.piece(f.buf[f.pin:end]))
+	f.spilled.join(&f.again)
+	f.far = f.spilled.n > maxFree
+	f.spilled, f.again = pieces{}, f.spilled
 	f.base += int64(f.pin - f.spill)
 	f.r, f.w, f.have, f.pin = 0, 0, 0, -1
-	f.spilled, f.spill = nil, 0
+	f.spill = 0
 	return f.more()
 }
 

@@ -44,7 +44,7 @@ func (f *filter) commit(r *row) error {
 	f.tally.commit(r)
 	for i := range f.locals {
 		if l := &f.locals[i]; l.cause != 0 {
-			f.tally.drop(l.cause, []byte(l.kind))
+			f.tally.drop(l.cause, l.kind)
 		} else {
 			f.tally.commit(l.row)
 		}
@@ -66,7 +66,8 @@ func (f *filter) drop(r *row, c cause) {
 			}
 		}
 		f.locals = f.locals[:0]
-		kind = append(f.key[:0], r.kind...)
+		f.key = append(f.key[:0], r.kind...)
+		kind = f.key
 	}
 	f.tally.drop(c, kind)
 }

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -354,23 +355,44 @@ func TestReportReused(t *testing.T) {
 
 // TestAllocations holds a stream to what it may allocate, whatever its size: nothing that grows with it.
 func TestAllocations(t *testing.T) {
-	f := load(t, "narrow", narrow)
-	for _, size := range []int{20 << 10, 4 << 20} {
-		doc := readAll(t, newBundle(size))
+	narrow := load(t, "narrow", narrow)
+	holding := load(t, "holding", `{"resources": {"Patient": {"id": "keep", "birthDate": "shift", "contact": "keep"},
+		"Observation": {"id": "keep", "contained": "keep", "subject": "reference", "code": "keep"}}}`)
+	late := `{"id":"p1","birthDate":"1970-01-01","photo":[{"data":"` + strings.Repeat("x", 30<<10) + `"}],"text":{"div":"` +
+		strings.Repeat("y", 90<<10) + `"},"resourceType":"Patient"}`
+	labelled := `{"resourceType":"Observation","meta":{"security":[{"system":"s","code":"N"},{"system":"a long system","code":"x"}]},"subject":{"reference":"Patient/p1"},` +
+		`"contained":[{"resourceType":"Patient","id":"a"},{"resourceType":"Claim","id":"b"},{"resourceType":"Observation","subject":{"reference":"Patient/p1"}}]}`
+	for _, c := range []struct {
+		name string
+		f    fixture
+		doc  []byte
+		line bool
+	}{
+		{"20 KB", narrow, readAll(t, newBundle(20<<10)), false},
+		{"4 MB", narrow, readAll(t, newBundle(4<<20)), false},
+		{"types that come late", holding, bundleOf(slices.Repeat([]string{`{"resource":` + late + `}`}, 9)), false},
+		{"lines", holding, []byte(strings.Repeat(late+"\n", 9)), true},
+		{"labels, and what is contained", holding, bundleOf(slices.Repeat([]string{`{"resource":` + labelled + `}`}, 99)), false},
+		{"Parameters", holding, []byte(`{"resourceType":"Parameters","parameter":[` + strings.Repeat(`{"name":"x","resource":`+labelled+`},`, 99) + `{"name":"x"}]}`), false},
+	} {
 		src := bytes.NewReader(nil)
 		o := options()
-		o.Tokens, o.Report = verbatim{}, new(transforms.Report)
+		o.Tokens, o.Report, o.DenyLabels = verbatim{}, new(transforms.Report), []transforms.Label{{System: "s", Code: "R"}}
+		run := c.f.plan.Filter
+		if c.line {
+			run = c.f.plan.FilterNDJSON
+		}
 		got := math.Inf(1)
 		for range 20 { // the pool may be emptied between two streams: under the race detector it is, now and then
 			got = min(got, testing.AllocsPerRun(1, func() {
-				src.Reset(doc)
-				if _, err := f.plan.Filter(drain{}, src, o); err != nil {
+				src.Reset(c.doc)
+				if _, err := run(drain{}, src, o); err != nil {
 					t.Fatal(err)
 				}
 			}))
 		}
 		if got > 2 {
-			t.Errorf("%d bytes: %v allocations", size, got)
+			t.Errorf("%s: %v allocations for %d bytes", c.name, got, len(c.doc))
 		}
 	}
 }
