@@ -19,12 +19,11 @@ func span(b []byte, i int) (int, uint64) {
 	for {
 		v := binary.LittleEndian.Uint64(b[i:])
 		all |= v
-		q := v ^ (0x22 * ones)
-		s := v ^ (0x5c * ones)
-		// Of a byte below 0x80, each difference has the top bit where the byte is a quote, a
-		// backslash, below 0x20. A borrow, which comes from such a byte only, can set it for a
-		// later byte as well; only the first is used.
-		m := ((q - ones) | (s - ones) | (v - 0x20*ones)) &^ v & tops
+		// Flipping 0x02 takes a quote to 0x20, next to the control bytes, and what is there away. Of a byte
+		// below 0x80, a difference has the top bit where the byte is below 0x20 or a quote, or a backslash.
+		// A borrow, which comes from such a byte only, can set it for a later byte as well; only the first
+		// is used.
+		m := (((v ^ 0x02*ones) - 0x21*ones) | ((v ^ 0x5c*ones) - ones)) &^ v & tops
 		if m != 0 {
 			return i + bits.TrailingZeros64(m)>>3, all
 		}
