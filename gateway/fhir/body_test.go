@@ -176,6 +176,8 @@ func TestWriteRefusals(t *testing.T) {
 		{"If-None-Exist, included", with("POST /Task", task, isJSON, "If-None-Exist: _include=Task:subject"), fhir.NotSupported},
 		{"If-None-Exist, counted", with("POST /Task", task, isJSON, "If-None-Exist: status=ready&_count=1"), fhir.UnknownParameter},
 		{"If-None-Exist, bad value", with("POST /Task", task, isJSON, "If-None-Exist: _id=../Patient"), fhir.BadParameter},
+		{"If-None-Exist, long", with("POST /Task", task, isJSON, "If-None-Exist: identifier="+strings.Repeat("a", 2048)), fhir.TooLong},
+		{"If-None-Exist, many", with("POST /Task", task, isJSON, "If-None-Exist: "+strings.Repeat("_id=1&", 65)), fhir.TooLong},
 		{"create with a query", with("POST /Task?status=ready", task, isJSON), fhir.UnknownParameter},
 		{"update everything", with("PUT /Task", task, isJSON), fhir.MissingParameter},
 		{"patch everything", with("PATCH /Task?_format=json", patch, isPatch), fhir.MissingParameter},

@@ -119,6 +119,9 @@ func TestResults(t *testing.T) {
 		{"?_type=Patient,Slot&_sort=name", "!parameter-invalid"},
 		{"?_type=Observation,Encounter&date=1970", "_type=Observation,Encounter&date=1970"},
 		{"?_type=Questionnaire,Subscription&url=http://x", "_type=Questionnaire,Subscription&url=http://x"},
+		{"?_type=Observation,Task&performer=1", "!parameter-invalid"}, // a reference of the one, a token of the other
+		{"?_type=Task,Observation&performer=1", "!parameter-invalid"},
+		{"?_type=Immunization,Medication&lot-number=1", "!parameter-invalid"},
 		{"?_type=Patient,Patient", "!parameter-invalid"},
 		{"?_type=Patient,", "!parameter-invalid"},
 		{"?_type=", "!parameter-invalid"},
