@@ -251,7 +251,8 @@ func (f *filter) pointer() string {
 // its opening byte says.
 func validate(doc []byte, open byte) error {
 	f := newFilter(&Plan{nodes: []*node{nil}})
-	f.reset(nil, bytes.NewReader(doc), Options{})
+	f.out = []byte{} // nothing leaves
+	f.reset(nil, bytes.NewReader(doc), Options{buffer: min(len(doc)+pad, bufferBytes)})
 	c, err := f.peek()
 	if err != nil {
 		return f.need(err)

@@ -396,3 +396,31 @@ func TestWriteView(t *testing.T) {
 type fails struct{}
 
 func (fails) Release(*transforms.Window) error { return errForeign }
+
+// rotated opens also the tokens that were made with a key before: those with another letter first.
+type rotated struct{ opens }
+
+func (r rotated) Open(kind, text string) (string, error) {
+	return r.opens.Open(kind, "T"+strings.TrimPrefix(strings.TrimPrefix(text, "T"), "O"))
+}
+
+// TestWriteRotated sends back what was seen before the keys were rotated: it names the same.
+func TestWriteRotated(t *testing.T) {
+	f := load(t, "desk", desk)
+	old := func(s string) string { return "O" + s[1:] }
+	is := members("Appointment", `"id":"a1","slot":[{"reference":"https://ehr.example.org/fhir/Slot/s1","display":"S"}],"basedOn":[{"reference":"ServiceRequest/r1","display":"R"}],"identifier":[{"value":"v"}]`)
+	for _, c := range []struct {
+		sent string
+		err  error
+	}{
+		{`"slot":[{"reference":"Slot/` + old(sealed("Slot", "s1")) + `"}],"basedOn":[{"reference":"ServiceRequest/` + old(sealed("ServiceRequest", "r1")) + `"}],"identifier":[{"value":"` + old(sealed("Appointment.identifier.value", "v")) + `"}]`, nil},
+		{`"slot":[{"reference":"Slot/` + old(sealed("Slot", "s1")) + `"}],"basedOn":[{"reference":"ServiceRequest/` + old(sealed("ServiceRequest", "r2")) + `"}]`, transforms.ErrNotWritable},
+	} {
+		o := writing()
+		o.Open = rotated{}
+		got, err := f.plan.Merge("Appointment", []byte(is), []byte(members("Appointment", c.sent)), o)
+		if !errors.Is(err, c.err) || err == nil && string(got) != is {
+			t.Errorf("%s: %v\n got %s\nwant %s", c.sent, err, got, is)
+		}
+	}
+}
