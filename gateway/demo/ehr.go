@@ -134,6 +134,8 @@ func (c *call) serve() error {
 	case c.r.Method == http.MethodGet || c.r.Method == http.MethodHead,
 		c.r.Method == http.MethodPost && slices.Contains([]string{"_search", "$everything"}, segments[len(segments)-1]):
 		return c.look(segments)
+	case len(segments) == 2 && segments[0] == "Patient" && segments[1] == "$match" && c.r.Method == http.MethodPost:
+		return c.match()
 	case segments[0] == "" && c.r.Method == http.MethodPost:
 		return c.posted()
 	}

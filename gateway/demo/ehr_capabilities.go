@@ -31,7 +31,8 @@ func (c *call) capabilities() error {
 		"implementation", obj("description", "Sandbox with invented patients", "url", c.base),
 		"fhirVersion", "4.0.1", "format", array{"application/fhir+json", "json"},
 		"rest", array{obj("mode", "server", "resource", resources, "interaction", interactions("transaction", "batch", "history-system"),
-			"operation", array{obj("name", "everything", "definition", "http://hl7.org/fhir/OperationDefinition/Patient-everything")})})
+			"operation", array{obj("name", "everything", "definition", "http://hl7.org/fhir/OperationDefinition/Patient-everything"),
+				obj("name", "match", "definition", "http://hl7.org/fhir/OperationDefinition/Patient-match")})})
 	c.write(http.StatusOK, appendValue(nil, body))
 	return nil
 }
