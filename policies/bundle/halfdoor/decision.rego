@@ -50,6 +50,12 @@ interaction_allowed if data.halfdoor.interactions[input.request.interaction]
 # What writes is for one desk, and one type of its own.
 interaction_allowed if desk.writes[input.request.type][input.request.interaction]
 
+# So is an operation.
+interaction_allowed if {
+	input.request.interaction == "operation"
+	desk.operations[input.request.type][input.request.operation]
+}
+
 # Of a create there is no version yet.
 obligations contains "if-match" if {
 	input.request.interaction in {"update", "patch", "delete"}

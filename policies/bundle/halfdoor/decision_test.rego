@@ -24,6 +24,51 @@ test_interaction_refused[interaction] if {
 	refused(decision, "policy-interaction")
 }
 
+match := {"request": {"interaction": "operation", "operation": "match", "type": "Patient", "has_id": false, "parameters": ["family", "birthdate"]}}
+
+test_match_allowed[desk] if {
+	some desk in ["access", "scheduling"]
+	ask := with_roles([concat("-", ["helpdesk", desk])], object.union(match, {"ticket": {"category": desk}, "purpose": ""}))
+	decision := halfdoor.decision with input as ask
+	decision.allow == true
+	decision.dataset == desk
+}
+
+test_match_of_another_desk_refused if {
+	ask := with_roles(["helpdesk-billing"], object.union(match, {"ticket": {"category": "billing"}, "purpose": ""}))
+	decision := halfdoor.decision with input as ask
+	refused(decision, "policy-interaction")
+}
+
+test_match_needs_ticket if {
+	decision := halfdoor.decision with input as changed(object.union(match, {"ticket": {"id": "", "category": ""}}))
+	refused(decision, "policy-ticket")
+}
+
+test_operation_refused[name] if {
+	some type in ["Patient", "Practitioner", "Encounter", ""]
+	some operation in ["everything", "export", "graphql", "", "Match", "match"]
+	[type, operation] != ["Patient", "match"]
+	name := concat("$", [type, operation])
+	decision := halfdoor.decision with input as changed({"request": {"interaction": "operation", "operation": operation, "type": type}})
+	refused(decision, "policy-interaction")
+}
+
+# Its name alone allows nothing.
+test_operation_of_another_interaction_refused if {
+	decision := halfdoor.decision with input as changed({"request": {"interaction": "delete", "operation": "match", "type": "Patient"}})
+	refused(decision, "policy-interaction")
+}
+
+# Whoever may match says among how many.
+test_matches_have_candidates if {
+	every desk in data.halfdoor.desks {
+		every type, _ in object.get(desk, "operations", {}) {
+			data.halfdoor.datasets[desk.dataset].candidates[type] <= 10
+		}
+	}
+}
+
 test_type_refused[type] if {
 	some type in ["Observation", "Condition", "MedicationRequest", "Coverage", "Binary", "appointment", ""]
 	decision := halfdoor.decision with input as changed({"request": {"type": type}})
