@@ -49,6 +49,7 @@ type Engine struct {
 	query    rego.PreparedEvalQuery
 	plans    map[string]*transforms.Plan
 	labels   []transforms.Label
+	offers   []Offer
 }
 
 // Load reads and compiles a bundle. It reports every problem that it finds at once: the error joins a [*Problem] for
@@ -87,7 +88,7 @@ func Load(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, &Problem{Text: err.Error()}
 	}
-	return &Engine{revision: src.revision(), budget: o.Budget, query: query, plans: plans, labels: labels}, nil
+	return &Engine{revision: src.revision(), budget: o.Budget, query: query, plans: plans, labels: labels, offers: statedOffers(src)}, nil
 }
 
 // Revision names the policy and its datasets: the revision that the bundle's manifest states, if it does, then "+", and
