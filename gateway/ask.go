@@ -19,10 +19,14 @@ const maxTarget = 15 << 10
 type query struct {
 	admission *admission
 	path, raw string
-	id        string // of a read: the resource that must come back
+	id        string // of a read: the resource that must come back; of a history: whose it is
+	stands    bool   // a former version is asked for: what is there now decides
 	nothing   bool   // the answer is known to be empty: the EHR is not asked
 
 	candidates *candidates // of a search that may find few
+
+	next *page // of the answer, once it has been seen
+	lost bool  // a link of the answer is longer than a client could send
 }
 
 // ask sends the query with the gateway's own credentials, or knows the answer already.
@@ -31,26 +35,28 @@ func (q *query) ask(ctx context.Context, c *call) (*upstream.Response, error) {
 		body := `{"resourceType":"Bundle","type":"searchset","total":0,"link":[{"relation":"self","url":"` + q.admission.route.base + `"}]}`
 		return &upstream.Response{Status: http.StatusOK, Body: io.NopCloser(strings.NewReader(body))}, nil
 	}
-	if err := q.stands(ctx, c); err != nil {
+	if err := q.current(ctx, c); err != nil {
 		return nil, err
 	}
-	return q.send(ctx, c, q.path)
+	return q.send(ctx, c, q.path, q.raw)
 }
 
-// stands refuses a former version of what may not leave as it is now: a denied label, or
-// another patient's name, may have been put on it since.
-func (q *query) stands(ctx context.Context, c *call) error {
-	a := q.admission
-	if a.req.Version == "" || a.patient() == "" && len(a.dec.DenyLabels) == 0 {
+// current refuses former versions of what may not leave as it is now: a denied label, or
+// another patient's name, may have been put on it since, or it was deleted.
+func (q *query) current(ctx context.Context, c *call) error {
+	if !q.stands {
 		return nil
 	}
+	a := q.admission
 	now := fhir.Request{Type: a.req.Type, ID: q.id}
-	resp, err := q.send(ctx, c, now.Path())
+	resp, err := q.send(ctx, c, now.Path(), "")
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
-	_, err = a.dec.Plan.Filter(nobody{}, resp.Body, c.filter(q))
+	o := c.filter(q)
+	o.Root, o.RootID, o.BundleType = a.req.Type, q.id, ""
+	_, err = a.dec.Plan.Filter(nobody{}, resp.Body, o)
 	return err
 }
 
@@ -60,9 +66,9 @@ type nobody struct{}
 // Release lets the window go.
 func (nobody) Release(*transforms.Window) error { return nil }
 
-func (q *query) send(ctx context.Context, c *call, path string) (*upstream.Response, error) {
+func (q *query) send(ctx context.Context, c *call, path, raw string) (*upstream.Response, error) {
 	resp, err := q.admission.route.ehr.Do(ctx, upstream.Call{
-		Method: http.MethodGet, Path: path, Query: q.raw, Header: c.ids.headers(),
+		Method: http.MethodGet, Path: path, Query: raw, Header: c.ids.headers(),
 	})
 	if err != nil {
 		return nil, err

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/halfdoor/halfdoor/gateway/fhir"
 	"github.com/halfdoor/halfdoor/transforms"
 )
 
@@ -35,7 +34,7 @@ const (
 // boundCandidates finds the bounds of a search, and has the EHR asked for one more.
 func (q *query) boundCandidates() error {
 	a := q.admission
-	if !a.req.Interaction.Searches() || !a.confirms() {
+	if !a.confirms {
 		return nil
 	}
 	most := map[string]int{}
@@ -70,17 +69,11 @@ func (q *query) boundCandidates() error {
 	for n := range maps.Values(most) {
 		ask += n
 	}
-	if a.patient() != "" || len(a.dec.DenyLabels) > 0 {
+	if a.withholds() {
 		ask += likelyDropped
 	}
 	q.raw = counted(q.raw, ask)
 	return nil
-}
-
-// confirms says whether the search asks about what is hidden.
-func (a *admission) confirms() bool {
-	named := a.named()
-	return slices.ContainsFunc(a.req.Params, func(p fhir.Param) bool { return named[p.Name] && !a.readable(p) })
 }
 
 // counted is a query that asks for so many.

@@ -115,7 +115,7 @@ func capabilities(r *route, engine *policies.Engine, now time.Time) (document []
 func offered(into map[string]fhir.ParamType, plan *transforms.Plan, kind string) {
 	a := &admission{dec: &policies.Decision{Plan: plan}, req: &fhir.Request{Type: kind}}
 	for def := range fhir.Parameters(kind) {
-		if a.readable(fhir.Param{Name: def.Name, Definition: def}) {
+		if a.readable(kind, fhir.Param{Name: def.Name, Definition: def}) {
 			into[def.Name] = def.Type
 		}
 	}

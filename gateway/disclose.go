@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
@@ -16,36 +17,71 @@ import (
 // what the window discloses is durable, and not before.
 type disclosure struct {
 	*call
-	ask   *admission
 	query *query
+	ask   *admission
 	resp  *upstream.Response
+	pages int  // of which every resource was withheld
+	turn  bool // this is one
 }
+
+// maxWithheld bounds the pages of a search that are turned over for the client because all on
+// them was withheld: an empty page that has another behind it tells of that.
+const maxWithheld = 10
 
 // disclose filters the EHR's answer to the client.
-func (c *call) disclose(q *query, resp *upstream.Response) error {
-	d := &disclosure{call: c, ask: q.admission, query: q, resp: resp}
-	report, err := q.admission.dec.Plan.Filter(d, resp.Body, c.filter(q))
-	d.letGo()
-	c.g.metrics.filtered(q.admission.dec.Dataset, report)
-	if err != nil {
-		c.rec.Totals = Totals(report)
+func (c *call) disclose(ctx context.Context, q *query, resp *upstream.Response) error {
+	d := &disclosure{call: c, query: q, ask: q.admission, resp: resp}
+	defer d.letGo()
+	for {
+		report, err := q.admission.dec.Plan.Filter(d, d.resp.Body, c.filter(q))
+		d.resp.Body.Close()
+		c.g.metrics.filtered(q.admission.dec.Dataset, report)
+		if err != nil {
+			c.rec.Totals = Totals(report)
+			return err
+		}
+		if !d.turn {
+			return nil
+		}
+		d.pages, d.turn = d.pages+1, false
+		if d.resp, err = q.send(ctx, c, q.next.Path, q.next.Query); err != nil {
+			return err
+		}
 	}
-	return err
 }
 
-// filter is how the answer to a query is filtered. Only the type that was asked for leaves: the
-// scopes were looked at for no other, whatever the EHR adds to a search.
+// withheld says whether the window is a whole page of which nothing leaves although something
+// was found, with another behind it.
+func (d *disclosure) withheld(w *transforms.Window) bool {
+	found := 0
+	for kind, n := range w.Report.Released {
+		if kind != "OperationOutcome" {
+			found += n
+		}
+	}
+	return !d.released && w.Last && d.query.next != nil && d.pages < maxWithheld && found == 0 && len(w.Report.Dropped) > 0
+}
+
+// filter is how the answer to a query is filtered. Only types leave that the request was admitted
+// for: the scopes were looked at for no other, whatever the EHR adds to a search.
 func (c *call) filter(q *query) transforms.Options {
 	a := q.admission
+	q.next = nil
 	o := transforms.Options{
-		Tokens: a.seal, Shift: a.seal, Hash: a.seal, EHR: a.route.ehr.Bases(), Base: a.route.base, Link: a.link(c.begun),
-		Patient: a.patient(), DenyLabels: a.dec.DenyLabels, Types: []string{a.req.Type},
+		Tokens: a.seal, Shift: a.seal, Hash: a.seal, EHR: a.route.ehr.Bases(), Base: a.route.base, Link: q.link(c),
+		Patient: a.patient(), DenyLabels: a.deny, Types: a.types,
 		Root: "Bundle", Window: c.gen.window,
 	}
-	if a.req.Interaction == fhir.SearchType {
+	switch {
+	case a.req.Interaction.Searches():
 		o.BundleType = "searchset"
-		o.Total = o.Patient == "" && len(o.DenyLabels) == 0
-	} else {
+		o.Total = !a.withholds()
+		if len(a.req.Includes) > 0 {
+			o.Searched = a.searched()
+		}
+	case a.req.Interaction.History():
+		o.BundleType = "history"
+	default:
 		o.Root, o.RootID = a.req.Type, q.id
 	}
 	if q.candidates != nil {
@@ -60,6 +96,12 @@ func (d *disclosure) Release(w *transforms.Window) error {
 		if err := few.few(w); err != nil {
 			return err
 		}
+	}
+	if d.query.lost {
+		return refusal("too-long")
+	}
+	if d.turn = d.withheld(w); d.turn {
+		return d.await(d.gen.longest)
 	}
 	if err := d.names(d.ask.route.name, d.ask.seal, w.Subjects); err != nil {
 		return err
@@ -111,7 +153,7 @@ func (d *disclosure) begin(w *transforms.Window) {
 	h := d.w.Header()
 	d.headers(h)
 	plan, kind := d.ask.dec.Plan, d.ask.req.Type
-	if d.ask.req.Interaction != fhir.SearchType {
+	if d.ask.req.Interaction == fhir.Read || d.ask.req.Interaction == fhir.VRead {
 		if version := gjson.GetBytes(w.Body, "meta.versionId").String(); version != "" && opaque(d.resp.ETag) == version {
 			h.Set("ETag", `W/"`+version+`"`) // these are not the EHR's bytes
 		}

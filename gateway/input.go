@@ -13,6 +13,10 @@ func (c *call) input(e errand, req *fhir.Request) *policies.Input {
 	for _, p := range req.Params {
 		names = append(names, p.Name)
 	}
+	kind := req.Type
+	if kind == "" && len(req.Types) > 0 {
+		kind = req.Types[0] // admission asks for the others
+	}
 	return &policies.Input{
 		Caller: policies.Caller{
 			Subject: caller.Subject, Issuer: caller.Issuer, Client: caller.ClientID,
@@ -21,8 +25,8 @@ func (c *call) input(e errand, req *fhir.Request) *policies.Input {
 		Ticket:  policies.Ticket{ID: d.ticket, Category: d.category},
 		Purpose: d.purpose,
 		Request: policies.Request{
-			Interaction: string(req.Interaction), Type: req.Type, HasID: req.ID != "", Parameters: names,
-			Operation: req.Operation, Entries: c.among,
+			Interaction: string(req.Interaction), Type: kind, HasID: req.ID != "", Parameters: names,
+			Includes: includes(req), Operation: req.Operation, Entries: c.among,
 		},
 		Context: policies.Context{
 			Patient: caller.Grant.Patient, Encounter: caller.Grant.Encounter, EHR: c.rec.EHR, Tenant: c.rec.Tenant,
@@ -30,4 +34,20 @@ func (c *call) input(e errand, req *fhir.Request) *policies.Input {
 		Network: policies.Network{Source: c.rec.Source},
 		Time:    policies.Clock(c.begun),
 	}
+}
+
+// includes names what is to be included: "_include=Appointment:actor".
+func includes(req *fhir.Request) []string {
+	var names []string
+	for _, i := range req.Includes {
+		name := i.Name() + "=" + i.Source + ":*"
+		if !i.All {
+			name = i.Name() + "=" + i.Source + ":" + i.Param.Name
+		}
+		if i.Target != "" {
+			name += ":" + i.Target
+		}
+		names = append(names, name)
+	}
+	return names
 }

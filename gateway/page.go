@@ -26,10 +26,14 @@ type page struct {
 	Expires time.Time `json:"x"`
 }
 
-// bound ties a link to who was given it, and to the type that was searched. The vault ties
+// pageStep is to how many bytes what a link holds is filled up: its length would tell that of
+// the EHR's query, in which there can be anything.
+const pageStep = 512
+
+// bound ties a link to who was given it, and to the place that was searched. The vault ties
 // it to the client, tenant and EHR already.
-func bound(caller *auth.Caller, resourceType string) string {
-	return "page " + resourceType + " " + caller.Issuer + " " + caller.Subject
+func bound(caller *auth.Caller, place string) string {
+	return "page " + place + " " + caller.Issuer + " " + caller.Subject
 }
 
 // turn opens the link of a request for another page, and puts the search that it continues
@@ -38,7 +42,7 @@ func (c *call) turn(e errand, req *fhir.Request) (*page, *fhir.Request, error) {
 	if req.Page == "" {
 		return nil, req, nil
 	}
-	plain, err := e.seal.OpenLink(req.Page, bound(e.caller, req.Type))
+	plain, err := e.seal.OpenLink(req.Page, bound(e.caller, req.Path()))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -46,7 +50,7 @@ func (c *call) turn(e errand, req *fhir.Request) (*page, *fhir.Request, error) {
 	if err := json.Unmarshal(plain, &p); err != nil || !c.begun.Before(p.Expires) {
 		return nil, nil, refusal("page-invalid")
 	}
-	search, err := fhir.Parse(fhir.Message{Method: http.MethodGet, Path: "/" + req.Type, Query: p.Search}, c.gen.limits)
+	search, err := fhir.Parse(fhir.Message{Method: http.MethodGet, Path: "/" + req.Path(), Query: p.Search}, c.gen.limits)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -61,11 +65,13 @@ func (p *page) continues(a *admission) bool {
 }
 
 // link rewrites a Bundle's link: to itself as the client asked, to another page as a
-// sealed one. Every other relation, and an address that is not the EHR's, is dropped.
-func (a *admission) link(now time.Time) func(relation, url string) (string, bool) {
-	search := a.req.Encode()
+// sealed one. Every other relation, and an address that is not the EHR's, is dropped; so is the
+// last page where resources can be withheld, since it counts them.
+func (q *query) link(c *call) func(relation, url string) (string, bool) {
+	a := q.admission
+	search, place := a.req.Encode(), a.req.Path()
+	here := strings.TrimSuffix(a.route.base+"/"+place, "/")
 	return func(relation, url string) (string, bool) {
-		here := a.route.base + "/" + a.req.Type
 		switch relation {
 		case "self":
 			if a.req.Page != "" {
@@ -75,41 +81,56 @@ func (a *admission) link(now time.Time) func(relation, url string) (string, bool
 				return here, true
 			}
 			return here + "?" + search, true
-		case "next", "previous", "prev", "first", "last":
+		case "last":
+			if a.withholds() {
+				return "", false
+			}
+		case "next", "previous", "prev", "first":
 		default:
 			return "", false
 		}
-		path, query, ok := a.below(url)
-		if !ok {
+		p := page{
+			Search: search, Floor: a.floor.Key(), Dataset: a.dec.Dataset, Patient: a.dec.Patient,
+			Expires: c.begun.Add(pageLife).UTC().Truncate(time.Second),
+		}
+		var ok bool
+		if p.Path, p.Query, ok = q.below(url); !ok {
 			return "", false
 		}
-		plain, err := json.Marshal(page{
-			Path: path, Query: query, Search: search, Floor: a.floor.Key(),
-			Dataset: a.dec.Dataset, Patient: a.dec.Patient, Expires: now.Add(pageLife).UTC().Truncate(time.Second),
-		})
+		if relation == "next" {
+			q.next = &p
+		}
+		sealed, err := p.seal(a, place)
 		if err != nil {
 			return "", false
 		}
-		sealed, err := a.seal.SealLink(plain, bound(a.caller, a.req.Type))
-		if err != nil {
-			return "", false
-		}
-		return here + "?_page=" + sealed, true
+		link := here + "?_page=" + sealed
+		q.lost = q.lost || len(link)-len(a.route.base) > c.gen.limits.URLBytes
+		return link, true
 	}
 }
 
+// seal is the page as the client has it.
+func (p *page) seal(a *admission, place string) (string, error) {
+	plain, err := json.Marshal(p)
+	if err != nil {
+		return "", err
+	}
+	if rest := len(plain) % pageStep; rest > 0 {
+		plain = append(plain, strings.Repeat(" ", pageStep-rest)...)
+	}
+	return a.seal.SealLink(plain, bound(a.caller, place))
+}
+
 // below is what of an EHR's URL lies below one of its bases; a relative one is below it.
-func (a *admission) below(url string) (path, query string, ok bool) {
+func (q *query) below(url string) (path, query string, ok bool) {
 	url, _, _ = strings.Cut(url, "#")
-	for _, base := range a.route.ehr.Bases() {
+	for _, base := range q.admission.route.ehr.Bases() {
 		if rest, found := strings.CutPrefix(url, base); found && (rest == "" || rest[0] == '/' || rest[0] == '?') {
 			path, query, _ = strings.Cut(strings.TrimPrefix(rest, "/"), "?")
 			return path, query, true
 		}
 	}
-	if strings.HasPrefix(url, "?") || strings.HasPrefix(url, a.req.Type+"?") {
-		path, query, _ = strings.Cut(url, "?")
-		return path, query, true
-	}
-	return "", "", false
+	path, query, _ = strings.Cut(url, "?")
+	return path, query, path == "" || path == q.path
 }

@@ -36,8 +36,11 @@ func namedSearches(engine *policies.Engine) error {
 		for _, kind := range sortedKeys(search) {
 			for _, combination := range search[kind] {
 				for _, parameter := range splitCombination(combination) {
-					if _, ok := fhir.Parameter(kind, parameter); !ok {
+					switch canonical, ok := fhir.CanonicalName(kind, parameter); {
+					case !ok:
 						errs = append(errs, fmt.Errorf("dataset %s: search: %s has no parameter %q", name, kind, parameter))
+					case canonical != parameter: // requests are compared with it as it is
+						errs = append(errs, fmt.Errorf("dataset %s: search: %s: write %q as %q", name, kind, parameter, canonical))
 					}
 				}
 			}

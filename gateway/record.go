@@ -113,6 +113,9 @@ func (c *call) asks(req *fhir.Request, err error) {
 		return
 	}
 	q.Interaction, q.Type, q.ID, q.Version = string(req.Interaction), req.Type, req.ID, req.Version
+	if req.Compartment.ID != "" {
+		q.ID = req.Compartment.ID
+	}
 	q.Entries = len(req.Entries)
 	q.Parameters = q.Parameters[:0]
 	for _, p := range req.Params {
@@ -122,6 +125,18 @@ func (c *call) asks(req *fhir.Request, err error) {
 		}
 		q.Parameters = append(q.Parameters, accesslog.Parameter{Name: p.Name, Modifier: p.Modifier, Values: hashed})
 	}
+	for _, name := range shape(req) { // names alone: there is no value in them
+		q.Parameters = append(q.Parameters, accesslog.Parameter{Name: name})
+	}
+}
+
+// shape is what a request says of its answer, in names alone.
+func shape(req *fhir.Request) []string {
+	names := includes(req)
+	for _, kind := range req.Types {
+		names = append(names, "_type="+kind)
+	}
+	return names
 }
 
 func (c *call) decided(d *policies.Decision) {

@@ -62,6 +62,7 @@ var answers = map[string]answer{
 	"policy-failed":       {500, "exception", "The hospital's policy could not be evaluated, so the call was refused. The gateway's operators have been told.", soon},
 	"dataset-type":        {403, "forbidden", "The minimum dataset of this desk does not include resources of this type.", never},
 	"search-hidden":       {403, "forbidden", "The parameter {} reads something that this desk may not see, alone or in this form.", never},
+	"history-hidden":      {403, "forbidden", "The history of these resources tells more than this desk may see.", never},
 	"not-found":           {404, "not-found", "There is no such resource, or this app may not know of it.", never},
 	"no-such-path":        {404, "not-found", "This is not a FHIR address of the gateway. Check the base URL.", never},
 	"unknown-type":        {404, "not-supported", "The address names no FHIR R4 resource type.", never},

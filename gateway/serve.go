@@ -123,7 +123,7 @@ func (c *call) answer(ctx context.Context, e errand, req *fhir.Request) error {
 
 	// What the dataset hides cannot be asked about; tokens become ids.
 	ask := admission{errand: e, gen: c.gen, floor: floor, dec: dec, req: req}
-	query, err := ask.admit(page)
+	query, err := ask.admit(ctx, c, page)
 	if err != nil {
 		return err
 	}
@@ -137,6 +137,5 @@ func (c *call) answer(ctx context.Context, e errand, req *fhir.Request) error {
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
-	return c.disclose(query, resp)
+	return c.disclose(ctx, query, resp)
 }

@@ -41,7 +41,7 @@ type Request struct {
 	Interaction, Type string
 	HasID             bool     // one resource is named
 	Parameters        []string // names alone, chains whole
-	Includes          []string // "Appointment:actor", "Appointment:actor:Patient", "Appointment:*"
+	Includes          []string // "_include=Appointment:actor", "_revinclude:iterate=Slot:schedule:Schedule", "_include=Appointment:*"
 	Operation         string   // "match", without its $
 	Entries           int      // of the batch or transaction that this is an entry of; 0 for a call of its own
 }

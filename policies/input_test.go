@@ -90,7 +90,7 @@ func TestInputValues(t *testing.T) {
 		Ticket:  policies.Ticket{ID: "t", Category: "tc"},
 		Purpose: "TREAT",
 		Request: policies.Request{Interaction: "search-type", Type: "Slot", HasID: true, Parameters: []string{"start", "status"},
-			Includes: []string{"Slot:schedule"}, Operation: "match", Entries: 3},
+			Includes: []string{"_include=Slot:schedule"}, Operation: "match", Entries: 3},
 		Context: policies.Context{Patient: "p", Encounter: "e", EHR: "main", Tenant: "north"},
 		Network: policies.Network{Source: "192.0.2.1"},
 		Time:    policies.Time{Weekday: "monday", Hour: 23},
@@ -101,7 +101,7 @@ func TestInputValues(t *testing.T) {
 		"ticket": {"id": "t", "category": "tc"},
 		"purpose": "TREAT",
 		"request": {"interaction": "search-type", "type": "Slot", "has_id": true, "parameters": ["start", "status"],
-			"includes": ["Slot:schedule"], "operation": "match", "entries": 3},
+			"includes": ["_include=Slot:schedule"], "operation": "match", "entries": 3},
 		"context": {"patient": "p", "encounter": "e", "ehr": "main", "tenant": "north"},
 		"network": {"source": "192.0.2.1"},
 		"time": {"weekday": "monday", "hour": 23}

@@ -62,7 +62,7 @@ type Dataset struct {
 	Resources map[string]map[string]Rule
 
 	// Search names, by resource type, the search parameters that are allowed although what they
-	// read is hidden; "family+birthdate" are allowed together only.
+	// read is hidden; "family+birthdate" are allowed together only. A chain has its whole name.
 	Search map[string][]string
 
 	// Candidates bounds, by resource type, how many resources may be found by what Search names. The
@@ -283,11 +283,20 @@ func isType[S ~string | ~[]byte](s S) bool {
 	return true
 }
 
+// isParameter reports whether s can name a search parameter, or a chain of them: "birthdate",
+// "actor:Patient.identifier", "_has:Appointment:actor:date".
 func isParameter(s string) bool {
+	joint := true
 	for i := range len(s) {
-		if c := s[i]; (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+		c := s[i]
+		switch {
+		case (c == '.' || c == ':') && !joint:
+			joint = true
+		case (c|0x20 >= 'a' && c|0x20 <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_':
+			joint = false
+		default:
 			return false
 		}
 	}
-	return s != ""
+	return !joint
 }

@@ -77,8 +77,9 @@ func TestParseDatasetProblems(t *testing.T) {
 		{"conflict with another method", row(`"name": "mask", "name.extension": "keep"`), []string{"Patient.name.extension: name already says how it leaves"}},
 		{"conflict far below", row(`"a": "keep", "a.b.c.d": "keep"`), []string{"Patient.a.b.c.d: a already says how it leaves"}},
 		{"widening by another method", row(`"name": "keep", "name.text": "mask"`), []string{"Patient.name.text: name already says how it leaves"}},
-		{"search", `{"resources": {"Patient": {}}, "search": {"Claim": ["use"], "Patient": ["a+", "a b"]}}`, []string{
+		{"search", `{"resources": {"Patient": {}}, "search": {"Claim": ["use"], "Patient": ["a+", "a b", "a.", "_has::b", "_has:A:b:c", "a:A.b"]}}`, []string{
 			`search: "Claim" has no row`, `search: Patient: "a+" is not a search parameter`, `search: Patient: "a b" is not a search parameter`,
+			`search: Patient: "a." is not a search parameter`, `search: Patient: "_has::b" is not a search parameter`,
 		}},
 		{"candidates", `{"resources": {"Patient": {}}, "candidates": {"Claim": 1, "Patient": 0}}`, []string{
 			`candidates: "Claim" has no row`, `candidates: Patient: 0 is not from 1 to 100`,
