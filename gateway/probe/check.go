@@ -83,9 +83,25 @@ type attempt struct {
 
 // fail notes what shows that the gateway is wrong.
 func (a *attempt) fail(format string, args ...any) {
-	if text := fmt.Sprintf(format, args...); !slices.Contains(a.failed, text) {
+	if text := a.unnamed(fmt.Sprintf(format, args...)); !slices.Contains(a.failed, text) {
 		a.failed = append(a.failed, text)
 	}
+}
+
+// unnamed takes out of a text the ids that are not of what was planted: they may be real ones.
+func (a *attempt) unnamed(text string) string {
+	real := []string{a.o.Patient, a.self}
+	for key, id := range a.ids {
+		if a.ehr == nil || a.ehr.id(key) == "" {
+			real = append(real, id)
+		}
+	}
+	for _, id := range real {
+		if len(id) > 1 {
+			text = strings.ReplaceAll(text, id, "[id]")
+		}
+	}
+	return text
 }
 
 // note adds to the evidence of a check that passes.

@@ -85,9 +85,11 @@ func forged(a *attempt) {
 			}
 			params.Set(name, v)
 		}
-		a.hiddenOnly(a.get("/Observation?" + query))
-		a.hiddenOnly(a.get(link + "&_revinclude=Encounter:patient&_include=*"))
-		a.hiddenOnly(a.get(link + "&_elements=text,contained"))
+		for what, changed := range map[string]string{"of another type": "/Observation?" + query, "with includes": link + "&_revinclude=Encounter:patient&_include=*", "with _elements": link + "&_elements=text,contained"} {
+			got := a.get(changed)
+			got.what = "a page link " + what
+			a.hiddenOnly(got)
+		}
 	}
 	for _, q := range []string{"_offset=2", "_getpages=1&_getpagesoffset=2&_count=5", "_skip=2", "_page=2", "_page=AAAA", "_bundletype=searchset&_getpages=x", "ct=x", "_cursor=x", "search-offset=2", "_pageToken=x"} {
 		for _, path := range []string{"/Appointment", "/Patient", ""} {

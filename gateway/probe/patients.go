@@ -44,6 +44,7 @@ func (a *attempt) held(path string) answer {
 func (a *attempt) own() string {
 	got := a.held("/Patient/" + a.o.Patient)
 	if id := got.json().Get("id").Str; got.allowed() && id != "" {
+		a.self = id
 		return id
 	}
 	return a.o.Patient

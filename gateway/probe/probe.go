@@ -109,7 +109,7 @@ func Run(ctx context.Context, o Options) (_ *Report, err error) {
 	if err := r.gather(ctx); err != nil {
 		return nil, err
 	}
-	report := &Report{Notes: r.notes}
+	report := &Report{URL: r.target.base.String(), Dataset: r.o.Dataset.Name, Canaries: len(r.canaries.all), Notes: r.notes}
 	slow := r.beginSlow(ctx)
 	defer slow.end()
 	for _, c := range r.chosen {
@@ -134,6 +134,7 @@ type run struct {
 	canaries *canaries
 	ids      map[string]string // the gateway's ids of what was planted, by its key; the EHR's where it showed none
 	found    map[string]bool   // those that the gateway showed
+	self     string            // the gateway's id of the patient whom PatientToken is held to
 	plain    []seen            // answers to what a client may ask
 	notes    []string
 }

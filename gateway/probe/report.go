@@ -34,6 +34,9 @@ func (r Result) failed() bool { return !r.OK && r.Skipped == "" }
 
 // Report is what a run found.
 type Report struct {
+	URL      string // what was graded
+	Dataset  string // by what
+	Canaries int    // how many were planted
 	Results  []Result
 	Notes    []string // what the reader must know to judge it
 	Requests int
@@ -78,6 +81,11 @@ var groups = []struct{ prefix, title string }{
 // WriteText writes the report for a person.
 func (r *Report) WriteText(w io.Writer) error {
 	var b strings.Builder
+	fmt.Fprintf(&b, "%s, judged by dataset %s", r.URL, r.Dataset)
+	if r.Canaries > 0 {
+		fmt.Fprintf(&b, ", with %d canaries in the EHR behind it", r.Canaries)
+	}
+	b.WriteString("\n\n")
 	made := 0
 	for _, g := range groups {
 		titled := false
