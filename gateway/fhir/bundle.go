@@ -90,7 +90,20 @@ func (l Limits) entry(raw json.RawMessage, header map[string][]string) Entry {
 	default:
 		e.Request, e.Err = parse(m, l)
 	}
+	if e.Err == nil && !e.consistent() {
+		e.Err = &Error{Kind: BodyMismatch, Interaction: e.Request.Interaction, Type: e.Request.Type}
+		e.Request = nil
+	}
 	return e
+}
+
+// consistent reports whether an absolute fullUrl names the resource that the
+// entry is about (bundle.html, section 2.36.4). What has no id yet has a URN: an
+// address could be that of another resource, to which other entries refer.
+func (e Entry) consistent() bool {
+	to, ok := ParsePointer(e.FullURL)
+	return e.FullURL == "" || strings.HasPrefix(e.FullURL, "urn:") ||
+		ok && to.ID != "" && to.Type == e.Request.Type && to.ID == e.Request.ID
 }
 
 // stated is the message that an entry stands for; where it reports false, no
