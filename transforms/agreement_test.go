@@ -14,6 +14,7 @@ import (
 	"testing/iotest"
 
 	"github.com/halfdoor/halfdoor/transforms"
+	"github.com/halfdoor/halfdoor/transforms/reference"
 )
 
 // variant is a way of asking for a document.
@@ -87,7 +88,7 @@ func TestAgreement(t *testing.T) {
 					}
 					o := options()
 					v.ask(doc.data, &o)
-					want := consult(f.ds, compartment, o, doc.data)
+					want := reference.Filter(f.ds, compartment, o, doc.data)
 					for j, size := range sizes {
 						if n >= len(mine) && j != (n+i)%len(sizes) {
 							continue // each size for some
@@ -130,7 +131,7 @@ func readers(doc []byte, variant int) []source {
 }
 
 // agree compares one stream with the oracle's verdict.
-func agree(t *testing.T, name string, doc []byte, want verdict, got result, o transforms.Options) {
+func agree(t *testing.T, name string, doc []byte, want reference.Verdict, got result, o transforms.Options) {
 	t.Helper()
 	lookahead := o.Lookahead
 	if lookahead == 0 {
@@ -139,9 +140,9 @@ func agree(t *testing.T, name string, doc []byte, want verdict, got result, o tr
 	if lookahead < len(doc) && (errors.Is(got.err, transforms.ErrLookahead) || errors.Is(got.err, transforms.ErrTooLong)) {
 		return
 	}
-	if len(want.errs) > 0 {
-		if !slices.ContainsFunc(want.errs, func(kind error) bool { return errors.Is(got.err, kind) }) {
-			t.Errorf("%s: error %v, want one of %v", name, got.err, want.errs)
+	if len(want.Errs) > 0 {
+		if !slices.ContainsFunc(want.Errs, func(kind error) bool { return errors.Is(got.err, kind) }) {
+			t.Errorf("%s: error %v, want one of %v", name, got.err, want.Errs)
 		}
 		for _, kind := range []error{transforms.ErrNoRow, transforms.ErrLabel, transforms.ErrCompartment} {
 			if errors.Is(got.err, kind) && (len(got.body) > 0 || len(got.subjects) > 0) {
@@ -150,26 +151,26 @@ func agree(t *testing.T, name string, doc []byte, want verdict, got result, o tr
 		}
 		return
 	}
-	if slices.ContainsFunc(want.may, func(kind error) bool { return errors.Is(got.err, kind) }) {
+	if slices.ContainsFunc(want.May, func(kind error) bool { return errors.Is(got.err, kind) }) {
 		return
 	}
 	if got.err != nil {
 		t.Errorf("%s: error %v", name, got.err)
 		return
 	}
-	value, err := parse(got.body)
-	if _, lines := want.value.([]any); lines {
-		value, err = parseLines(got.body)
+	value, err := reference.Parse(got.body)
+	if _, lines := want.Value.([]any); lines {
+		value, err = reference.ParseLines(got.body)
 	}
 	if err != nil {
 		t.Errorf("%s: what left is %v: %.300q", name, err, got.body)
 		return
 	}
-	if !reflect.DeepEqual(value, want.value) {
-		t.Errorf("%s: %s", name, difference("", value, want.value))
+	if !reflect.DeepEqual(value, want.Value) {
+		t.Errorf("%s: %s", name, reference.Difference("", value, want.Value))
 	}
-	if !equal(got.subjects, want.subjects) {
-		t.Errorf("%s: subjects\n got %v\nwant %v", name, sorted(got.subjects), sorted(want.subjects))
+	if !equal(got.subjects, want.Subjects) {
+		t.Errorf("%s: subjects\n got %v\nwant %v", name, sorted(got.subjects), sorted(want.Subjects))
 	}
 	r := got.report
 	if r.BytesIn != int64(len(doc)) || r.BytesOut != int64(len(got.body)) {
@@ -179,10 +180,10 @@ func agree(t *testing.T, name string, doc []byte, want verdict, got result, o tr
 		what      string
 		got, want map[string]int
 	}{
-		{"released", r.Released, want.released}, {"tokenized", r.Tokenized, want.tokenized}, {"removed", r.Removed, want.removed},
-		{"dropped by type", r.Dropped["type"], want.dropped["type"]}, {"dropped by label", r.Dropped["label"], want.dropped["label"]},
-		{"dropped by compartment", r.Dropped["compartment"], want.dropped["compartment"]},
-		{"unknown", r.Unknown, bounded(want.unknown, r.Unknown)}, {"missing", r.Missing, want.missing},
+		{"released", r.Released, want.Released}, {"tokenized", r.Tokenized, want.Tokenized}, {"removed", r.Removed, want.Removed},
+		{"dropped by type", r.Dropped["type"], want.Dropped["type"]}, {"dropped by label", r.Dropped["label"], want.Dropped["label"]},
+		{"dropped by compartment", r.Dropped["compartment"], want.Dropped["compartment"]},
+		{"unknown", r.Unknown, bounded(want.Unknown, r.Unknown)}, {"missing", r.Missing, want.Missing},
 	} {
 		if !maps.Equal(counts.got, counts.want) {
 			t.Errorf("%s: %s\n got %v\nwant %v", name, counts.what, counts.got, counts.want)
@@ -213,42 +214,6 @@ func bounded(want, got map[string]int) map[string]int {
 	return out
 }
 
-// difference says where two values part.
-func difference(at string, got, want any) string {
-	switch w := want.(type) {
-	case map[string]any:
-		g, ok := got.(map[string]any)
-		if !ok {
-			break
-		}
-		names := maps.Clone(w)
-		maps.Copy(names, g)
-		for _, name := range slices.Sorted(maps.Keys(names)) {
-			_, in := g[name]
-			_, should := w[name]
-			switch {
-			case !in:
-				return fmt.Sprintf("%s/%s is missing: %.300v", at, name, w[name])
-			case !should:
-				return fmt.Sprintf("%s/%s should not leave: %.300v", at, name, g[name])
-			case !reflect.DeepEqual(g[name], w[name]):
-				return difference(at+"/"+name, g[name], w[name])
-			}
-		}
-	case []any:
-		g, ok := got.([]any)
-		if !ok || len(g) != len(w) {
-			break
-		}
-		for i := range w {
-			if !reflect.DeepEqual(g[i], w[i]) {
-				return difference(fmt.Sprintf("%s/%d", at, i), g[i], w[i])
-			}
-		}
-	}
-	return fmt.Sprintf("%s is %.300v, want %.300v", at, got, want)
-}
-
 // TestTruncated cuts documents at every byte: none may end well, nor be closed neatly.
 func TestTruncated(t *testing.T) {
 	names := regexp.MustCompile(`^(contained|parameters|bundle-links|bundle-batch|bundle-history|bundle-sorted|names|labels|widened|patient-late-type|outcome|numbers)\.json$`)
@@ -266,7 +231,7 @@ func TestTruncated(t *testing.T) {
 					if !errors.Is(got.err, transforms.ErrTruncated) && !errors.Is(got.err, transforms.ErrNoRow) {
 						t.Errorf("%s, %s, cut at %d: %v", f.name, doc.name, n, got.err)
 					}
-					if _, err := parse(got.body); err == nil {
+					if _, err := reference.Parse(got.body); err == nil {
 						t.Errorf("%s, %s, cut at %d: closed neatly: %s", f.name, doc.name, n, got.body)
 					}
 				}
@@ -288,7 +253,7 @@ func TestConcurrent(t *testing.T) {
 			for n := range 40 {
 				doc := docs[(i+n)%len(docs)]
 				o := options()
-				want := consult(f.ds, compartment, o, doc.data)
+				want := reference.Filter(f.ds, compartment, o, doc.data)
 				agree(t, doc.name, doc.data, want, filter(t, f.plan, bytes.NewReader(doc.data), o), o)
 				// What a broken stream leaves behind must not show in the next.
 				filter(t, f.plan, strings.NewReader(string(doc.data[:len(doc.data)/2])), o)

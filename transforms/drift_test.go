@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/halfdoor/halfdoor/transforms"
+	"github.com/halfdoor/halfdoor/transforms/reference"
 )
 
 const drifting = `{"resources": {"Patient": {"id": "token", "active": "keep", "name.family": "keep", "birthDate": "year",
@@ -44,7 +45,7 @@ func TestDrift(t *testing.T) {
 				if got.err != nil || !maps.Equal(got.report.Unknown, c.unknown) || !maps.Equal(got.report.Missing, c.missing) {
 					t.Errorf("%s: unknown %v, missing %v, error %v\nwant %v and %v", src.name, got.report.Unknown, got.report.Missing, got.err, c.unknown, c.missing)
 				}
-				agree(t, src.name, doc, consult(f.ds, compartment, options(), doc), got, options())
+				agree(t, src.name, doc, reference.Filter(f.ds, compartment, options(), doc), got, options())
 			}
 		})
 	}
@@ -72,7 +73,7 @@ func TestDriftBounds(t *testing.T) {
 		if missing := got.report.Missing; missing["Patient.id"] != 20 || missing["Slot.status"] != 20 {
 			t.Errorf("missing %v", missing)
 		}
-		agree(t, "sampled", doc, consult(f.ds, compartment, o, doc), got, o)
+		agree(t, "sampled", doc, reference.Filter(f.ds, compartment, o, doc), got, o)
 	}
 
 	for round := range 3 { // other names each time
@@ -89,7 +90,7 @@ func TestDriftBounds(t *testing.T) {
 		if got.err != nil || len(got.report.Unknown) != 65 || got.report.Unknown["?"] == 0 {
 			t.Errorf("round %d: %d paths, %v", round, len(got.report.Unknown), got.err)
 		}
-		agree(t, "many paths", doc, consult(f.ds, compartment, o, doc), got, o)
+		agree(t, "many paths", doc, reference.Filter(f.ds, compartment, o, doc), got, o)
 	}
 }
 

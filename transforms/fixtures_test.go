@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/halfdoor/halfdoor/transforms"
+	"github.com/halfdoor/halfdoor/transforms/reference"
 )
 
 // narrow is a dataset such as a desk has: each element by itself, each method once.
@@ -225,7 +226,7 @@ func links(relation, url string) (string, bool) {
 type result struct {
 	body     []byte
 	windows  []window
-	subjects map[transforms.Subject]bool
+	subjects map[reference.Subject]bool
 	last     bool
 	report   transforms.Report
 	err      error
@@ -234,7 +235,7 @@ type result struct {
 // window is one of a stream's, at an offset of its body.
 type window struct {
 	start, end int
-	subjects   []transforms.Subject
+	subjects   []reference.Subject
 }
 
 // collector is a Sink that keeps everything, and holds the stream to the contract of Sink.
@@ -257,9 +258,9 @@ func (c *collector) Release(w *transforms.Window) error {
 	}
 	start := len(c.body)
 	c.body = append(c.body, w.Body...)
-	var subjects []transforms.Subject
+	var subjects []reference.Subject
 	for kind, id := range w.Subjects.All() {
-		s := transforms.Subject{Type: kind, ID: string(id)}
+		s := reference.Subject{Type: kind, ID: string(id)}
 		subjects = append(subjects, s)
 		c.subjects[s] = true
 	}
@@ -279,7 +280,7 @@ func filter(t testing.TB, plan *transforms.Plan, src io.Reader, o transforms.Opt
 // stream is filter, or the same for lines.
 func stream(t testing.TB, filter func(transforms.Sink, io.Reader, transforms.Options) (transforms.Report, error), src io.Reader, o transforms.Options) result {
 	t.Helper()
-	c := &collector{t: t, result: result{subjects: map[transforms.Subject]bool{}}}
+	c := &collector{t: t, result: result{subjects: map[reference.Subject]bool{}}}
 	c.report, c.err = filter(c, src, o)
 	if c.last != (c.err == nil) {
 		t.Errorf("last window %v, error %v", c.last, c.err)
@@ -369,3 +370,15 @@ func foreign(t testing.TB) (docs []document) {
 }
 
 func equal[K, V comparable](a, b map[K]V) bool { return maps.Equal(a, b) }
+
+// sorted lists subjects for a message.
+func sorted(set map[reference.Subject]bool) []reference.Subject {
+	return slices.SortedFunc(maps.Keys(set), func(a, b reference.Subject) int {
+		return strings.Compare(a.Type+"/"+a.ID, b.Type+"/"+b.ID)
+	})
+}
+
+func object(v any) map[string]any {
+	object, _ := v.(map[string]any)
+	return object
+}

@@ -7,6 +7,7 @@ import (
 	"testing/iotest"
 
 	"github.com/halfdoor/halfdoor/transforms"
+	"github.com/halfdoor/halfdoor/transforms/reference"
 )
 
 // seeds are the documents that fuzzing starts from. Each of the tests' own is well formed.
@@ -38,7 +39,7 @@ func TestSeeds(t *testing.T) {
 			got := filter(t, f.plan, bytes.NewReader(doc.data), options())
 			leaves = leaves || got.err == nil && len(got.body) > 0
 		}
-		if _, err := parse(doc.data); err != nil || !leaves {
+		if _, err := reference.Parse(doc.data); err != nil || !leaves {
 			t.Errorf("%s: %v, leaves %v", doc.name, err, leaves)
 		}
 	}
@@ -68,7 +69,7 @@ func FuzzFilter(f *testing.F) {
 		if way&32 != 0 {
 			o.DenyLabels = []transforms.Label{{System: "urn:s", Code: "R"}}
 		}
-		want := consult(fix.ds, compartment, o, doc)
+		want := reference.Filter(fix.ds, compartment, o, doc)
 		whole := filter(t, fix.plan, bytes.NewReader(doc), o)
 		agree(t, fix.name+", at once", doc, want, whole, o)
 		bytewise := filter(t, fix.plan, iotest.OneByteReader(bytes.NewReader(doc)), o)
@@ -79,7 +80,7 @@ func FuzzFilter(f *testing.F) {
 		for _, at := range token.FindAllSubmatchIndex(whole.body, -1) {
 			kind, value := openToken(token.FindSubmatch(whole.body[at[0]:at[1]]))
 			if kind == "Patient" && !strings.Contains(string(doc), string(whole.body[at[0]:at[1]])) {
-				named(t, fix.name, whole, at[0], transforms.Subject{Type: kind, ID: value})
+				named(t, fix.name, whole, at[0], reference.Subject{Type: kind, ID: value})
 			}
 		}
 	})
@@ -133,7 +134,7 @@ func FuzzWrite(f *testing.F) {
 			judge(t, fix, "Appointment", []byte(`{"resourceType":"Appointment"}`), out, sent)
 		}
 		view := filter(t, fix.plan, bytes.NewReader(is), options())
-		if v, _ := parse(is); view.err != nil || object(v)["resourceType"] != "Appointment" {
+		if v, _ := reference.Parse(is); view.err != nil || object(v)["resourceType"] != "Appointment" {
 			return
 		}
 		if out, err := fix.plan.Patch("Appointment", is, sent, writing()); err == nil {

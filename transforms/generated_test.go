@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/halfdoor/halfdoor/transforms"
+	"github.com/halfdoor/halfdoor/transforms/reference"
 )
 
 // TestGenerated compares the filter with the oracle on datasets and documents made at random from few names, so that
@@ -28,15 +29,15 @@ func TestGenerated(t *testing.T) {
 			doc := g.document()
 			o := options()
 			g.ask(&o)
-			want := consult(ds, parts, o, doc)
+			want := reference.Filter(ds, parts, o, doc)
 			got := filter(t, plan, chunks{bytes.NewReader(doc), 1 + g.IntN(200)}, transforms.Buffered(o, 512<<g.IntN(4)))
 			agree(t, fmt.Sprintf("seed %d, document %d", seed, n), doc, want, got, o)
 			if t.Failed() {
-				t.Fatalf("%s\n%v\n got %s\nwant %v", doc, ds.Resources, got.body, want.value)
+				t.Fatalf("%s\n%v\n got %s\nwant %v", doc, ds.Resources, got.body, want.Value)
 			}
 			for _, at := range token.FindAllSubmatchIndex(got.body, -1) {
 				if kind, value := openToken(token.FindSubmatch(got.body[at[0]:at[1]])); kind == "Patient" {
-					named(t, "generated", got, at[0], transforms.Subject{Type: kind, ID: value})
+					named(t, "generated", got, at[0], reference.Subject{Type: kind, ID: value})
 				}
 			}
 			released += len(got.report.Released)
@@ -61,7 +62,7 @@ func TestAnyOrder(t *testing.T) {
 			object := "{" + strings.Join(members, ",") + "}"
 			doc := []byte(`{"resourceType":"Patient","a":[` + object + `,` + object + `],"b":` + object + `,"link":[{"other":` + object + `}]}`)
 			o := options()
-			agree(t, object, doc, consult(f.ds, nil, o, doc), filter(t, f.plan, bytes.NewReader(doc), o), o)
+			agree(t, object, doc, reference.Filter(f.ds, nil, o, doc), filter(t, f.plan, bytes.NewReader(doc), o), o)
 		})
 	}
 }
@@ -82,6 +83,12 @@ func permute[T any](s []T, f func([]T)) {
 	}
 	at(0)
 }
+
+// The tag of what was reduced.
+const (
+	tagSystem = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue"
+	tagCode   = "SUBSETTED"
+)
 
 type generator struct{ *rand.Rand }
 

@@ -10,6 +10,7 @@ import (
 	"testing/iotest"
 
 	"github.com/halfdoor/halfdoor/transforms"
+	"github.com/halfdoor/halfdoor/transforms/reference"
 )
 
 // TestFarAhead has everything that is looked ahead for farther away than the window is wide: what was scanned is kept
@@ -32,12 +33,12 @@ func TestFarAhead(t *testing.T) {
 				o.Lookahead, o.Window = lookahead, window
 				o.DenyLabels = []transforms.Label{{System: "urn:nothing", Code: "x"}}
 				for _, doc := range docs {
-					want := consult(f.ds, compartment, o, doc.data)
+					want := reference.Filter(f.ds, compartment, o, doc.data)
 					for _, src := range []io.Reader{bytes.NewReader(doc.data), iotest.OneByteReader(bytes.NewReader(doc.data)), iotest.DataErrReader(bytes.NewReader(doc.data))} {
 						agree(t, doc.name, doc.data, want, filter(t, f.plan, src, o), o)
 					}
 				}
-				want := consultLines(f.ds, compartment, o, lines)
+				want := reference.FilterNDJSON(f.ds, compartment, o, lines)
 				for _, src := range []io.Reader{bytes.NewReader(lines), iotest.OneByteReader(bytes.NewReader(lines)), chunks{bytes.NewReader(lines), 700}} {
 					agree(t, "lines", lines, want, stream(t, f.plan.FilterNDJSON, src, o), o)
 				}

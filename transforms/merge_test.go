@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/halfdoor/halfdoor/transforms"
+	"github.com/halfdoor/halfdoor/transforms/reference"
 )
 
 // resource is one of a document's: itself, or of an entry.
@@ -25,7 +26,7 @@ type resource struct {
 func resources(t *testing.T, each int) (all []resource) {
 	t.Helper()
 	for _, doc := range append(own(t), foreign(t)...) {
-		v, err := parse(doc.data[:min(len(doc.data), 4<<20)])
+		v, err := reference.Parse(doc.data[:min(len(doc.data), 4<<20)])
 		if err != nil {
 			continue // one that is to be refused, or of which others say the same
 		}
@@ -175,7 +176,7 @@ func TestMergeOracle(t *testing.T) {
 			}
 			view := filter(t, f.plan, bytes.NewReader(is), options())
 			for range 4 {
-				sent, err := parse(view.body)
+				sent, err := reference.Parse(view.body)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -207,8 +208,8 @@ func TestMergeOracle(t *testing.T) {
 // judge compares what became of a resource with what it was, and with what was sent.
 func judge(t *testing.T, f fixture, kind string, is, out, body []byte) {
 	t.Helper()
-	before, _ := parse(is)
-	after, err := parse(out)
+	before, _ := reference.Parse(is)
+	after, err := reference.Parse(out)
 	if err != nil {
 		t.Errorf("%s: %s is %v", f.name, out, err)
 		return
@@ -217,18 +218,18 @@ func judge(t *testing.T, f fixture, kind string, is, out, body []byte) {
 		before, after = without(before, strings.Split(path, ".")), without(after, strings.Split(path, "."))
 	}
 	if !reflect.DeepEqual(after, before) {
-		t.Errorf("%s: what cannot be written changed: %s\nwas  %s\nsent %s\nis   %s", f.name, difference("", after, before), is, body, out)
+		t.Errorf("%s: what cannot be written changed: %s\nwas  %s\nsent %s\nis   %s", f.name, reference.Difference("", after, before), is, body, out)
 	}
 	seen := filter(t, f.plan, bytes.NewReader(out), options())
-	view, err := parse(seen.body)
+	view, err := reference.Parse(seen.body)
 	if seen.err != nil || err != nil {
 		t.Errorf("%s: the outcome is seen as %v %v", f.name, seen.err, err)
 		return
 	}
-	was, _ := parse(is)
-	now, _ := parse(out)
+	was, _ := reference.Parse(is)
+	now, _ := reference.Parse(out)
 	shown := filter(t, f.plan, bytes.NewReader(is), options())
-	visible, _ := parse(shown.body)
+	visible, _ := reference.Parse(shown.body)
 	had, has, saw := map[string]int{}, map[string]int{}, map[string]int{}
 	extensions(t, was, had)
 	extensions(t, now, has)
@@ -238,7 +239,7 @@ func judge(t *testing.T, f fixture, kind string, is, out, body []byte) {
 			t.Errorf("%s: what could not be seen is gone: %s\nwas  %s\nsent %s\nis   %s", f.name, extension, is, body, out)
 		}
 	}
-	sent, _ := parse(body)
+	sent, _ := reference.Parse(body)
 	object(sent)["id"], object(sent)["meta"] = object(view)["id"], object(view)["meta"]
 	if object(sent)["id"] == nil {
 		delete(object(sent), "id")
@@ -347,7 +348,7 @@ func TestMergeGenerated(t *testing.T) {
 		f := everything(t, fixture{fmt.Sprint("seed ", seed), ds, plan})
 		for range 60 {
 			is := []byte(g.resource())
-			v, err := parse(is)
+			v, err := reference.Parse(is)
 			kind, _ := object(v)["resourceType"].(string)
 			if err != nil || !f.plan.Writable(kind) {
 				continue
@@ -359,7 +360,7 @@ func TestMergeGenerated(t *testing.T) {
 				t.Fatalf("%s %v: %v\n got %s\nwant %s\nview %s", f.name, f.ds.Resources[kind], err, got, is, view.body)
 			}
 			for range 3 {
-				sent, _ := parse(view.body)
+				sent, _ := reference.Parse(view.body)
 				body := encode(t, g.mutate(sent, 2+g.IntN(20)))
 				if out, err := f.plan.Merge(kind, is, body, writing()); err == nil {
 					judge(t, f, kind, is, out, body)

@@ -11,6 +11,7 @@ import (
 	"testing/iotest"
 
 	"github.com/halfdoor/halfdoor/transforms"
+	"github.com/halfdoor/halfdoor/transforms/reference"
 )
 
 // TestLines is a table of lines, to the letter.
@@ -57,7 +58,7 @@ func TestLines(t *testing.T) {
 		if c.ask != nil {
 			c.ask(&o)
 		}
-		want := consultLines(f.ds, compartment, o, []byte(c.in))
+		want := reference.FilterNDJSON(f.ds, compartment, o, []byte(c.in))
 		for _, size := range []int{0, 1} {
 			o.Window = size
 			for _, src := range readers([]byte(c.in), 0) {
@@ -107,12 +108,12 @@ func TestLinesGenerated(t *testing.T) {
 			}
 			o := options()
 			g.ask(&o)
-			want := consultLines(ds, parts, o, doc)
+			want := reference.FilterNDJSON(ds, parts, o, doc)
 			got := stream(t, plan.FilterNDJSON, chunks{bytes.NewReader(doc), 1 + g.IntN(2000)}, transforms.Buffered(o, 512<<g.IntN(4)))
 			agree(t, "generated", doc, want, got, o)
 			whole(t, "generated", got)
 			if t.Failed() {
-				t.Fatalf("seed %d: %s\n%v\n got %s\nwant %v", seed, doc, ds.Resources, got.body, want.value)
+				t.Fatalf("seed %d: %s\n%v\n got %s\nwant %v", seed, doc, ds.Resources, got.body, want.Value)
 			}
 		}
 	}
@@ -125,7 +126,7 @@ func TestLinesTruncated(t *testing.T) {
 		`{"resourceType":"Claim","x":-1.5e3}` + "\n" + `{"resourceType":"Patient"}`)
 	o := options()
 	for n := range doc {
-		want := consultLines(f.ds, compartment, o, doc[:n])
+		want := reference.FilterNDJSON(f.ds, compartment, o, doc[:n])
 		for _, src := range []io.Reader{bytes.NewReader(doc[:n]), iotest.OneByteReader(bytes.NewReader(doc[:n]))} {
 			agree(t, string(doc[:n]), doc[:n], want, stream(t, f.plan.FilterNDJSON, src, o), o)
 		}
@@ -146,7 +147,7 @@ func TestLinesOfCorpus(t *testing.T) {
 		for _, f := range fixtures(t) {
 			o := options()
 			o.Window = 5000
-			want := consultLines(f.ds, compartment, o, file.data)
+			want := reference.FilterNDJSON(f.ds, compartment, o, file.data)
 			got := stream(t, f.plan.FilterNDJSON, chunks{bytes.NewReader(file.data), 10000}, o)
 			agree(t, f.name+", "+file.name, file.data, want, got, o)
 			whole(t, file.name, got)
@@ -166,7 +167,7 @@ func FuzzLines(f *testing.F) {
 	f.Fuzz(func(t *testing.T, doc []byte) {
 		o := options()
 		o.Window = 1
-		want := consultLines(fix.ds, compartment, o, doc)
+		want := reference.FilterNDJSON(fix.ds, compartment, o, doc)
 		agree(t, "at once", doc, want, stream(t, fix.plan.FilterNDJSON, bytes.NewReader(doc), o), o)
 		agree(t, "byte by byte", doc, want, stream(t, fix.plan.FilterNDJSON, iotest.OneByteReader(bytes.NewReader(doc)), o), o)
 	})

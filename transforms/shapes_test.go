@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/halfdoor/halfdoor/transforms"
+	"github.com/halfdoor/halfdoor/transforms/reference"
 )
 
 const shapes = `{"resources": {"Patient": {"active": "keep"}, "Encounter": {"id": "token", "subject": "reference"}}}`
@@ -182,7 +183,7 @@ func (c shape) run(t *testing.T, f fixture) {
 		c.ask(&o)
 	}
 	o.Window = 64
-	want := consult(f.ds, compartment, o, []byte(c.in))
+	want := reference.Filter(f.ds, compartment, o, []byte(c.in))
 	for _, src := range readers([]byte(c.in), 0) {
 		got := filter(t, f.plan, src, o)
 		if !errors.Is(got.err, c.err) {

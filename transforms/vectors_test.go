@@ -12,6 +12,7 @@ import (
 	"testing/iotest"
 
 	"github.com/halfdoor/halfdoor/transforms"
+	"github.com/halfdoor/halfdoor/transforms/reference"
 )
 
 // TestJSONTestSuite puts each text of the suite where a value is kept, and where one is dropped: the grammar is
@@ -33,7 +34,7 @@ func TestJSONTestSuite(t *testing.T) {
 		} {
 			doc := fmt.Appendf(nil, strings.Replace(format, "%s", "%[1]s", 1), file.data)
 			o := options()
-			want := consult(f.ds, compartment, o, doc)
+			want := reference.Filter(f.ds, compartment, o, doc)
 			for _, src := range readers(doc, 0) {
 				name := fmt.Sprintf("%s in %s, %s", file.name, format, src.name)
 				got := filter(t, f.plan, src, o)
@@ -286,7 +287,7 @@ func TestVectors(t *testing.T) {
 	} {
 		f := load(t, "vectors", vectors)
 		o := options()
-		want := consult(f.ds, compartment, o, []byte(c.in))
+		want := reference.Filter(f.ds, compartment, o, []byte(c.in))
 		for _, src := range readers([]byte(c.in), 0) {
 			name := c.name + ", " + src.name
 			got := filter(t, f.plan, src, o)
@@ -343,7 +344,7 @@ func TestRoot(t *testing.T) {
 			if !errors.Is(got.err, c.err) {
 				t.Errorf("%s, %s: error %v, want %v", c.name, src.name, got.err, c.err)
 			}
-			want := consult(f.ds, compartment, o, []byte(c.in))
+			want := reference.Filter(f.ds, compartment, o, []byte(c.in))
 			agree(t, c.name+", "+src.name, []byte(c.in), want, got, o)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"testing/iotest"
 
 	"github.com/halfdoor/halfdoor/transforms"
+	"github.com/halfdoor/halfdoor/transforms/reference"
 )
 
 // TestSubjectsFirst holds the rule that whom a byte discloses is named before or with it: for each token of a patient
@@ -37,14 +38,14 @@ func TestSubjectsFirst(t *testing.T) {
 					kind, value := openToken(token.FindSubmatch(got.body[at[0]:at[1]]))
 					if kind == "Patient" {
 						seen++
-						named(t, f.name+", "+doc.name, got, at[0], transforms.Subject{Type: kind, ID: value})
+						named(t, f.name+", "+doc.name, got, at[0], reference.Subject{Type: kind, ID: value})
 					}
 				}
 				for _, at := range resource.FindAllIndex(got.body, -1) {
 					kind, value := openToken(token.FindSubmatch(got.body[at[0]:at[1]]))
 					if !strings.Contains(kind, ".") {
 						seen++
-						named(t, f.name+", "+doc.name, got, at[0], transforms.Subject{Type: kind, ID: value})
+						named(t, f.name+", "+doc.name, got, at[0], reference.Subject{Type: kind, ID: value})
 					}
 				}
 			}
@@ -56,7 +57,7 @@ func TestSubjectsFirst(t *testing.T) {
 }
 
 // named fails unless s has been named by the window that the byte at offset is in.
-func named(t *testing.T, name string, got result, offset int, s transforms.Subject) {
+func named(t *testing.T, name string, got result, offset int, s reference.Subject) {
 	t.Helper()
 	for i, w := range got.windows {
 		if w.start > offset {
@@ -99,7 +100,7 @@ func TestLateSubject(t *testing.T) {
 		if at < 0 {
 			t.Fatalf("observation %d did not leave", i)
 		}
-		named(t, "late", got, at, transforms.Subject{Type: "Patient", ID: fmt.Sprintf("late-%d", i)})
+		named(t, "late", got, at, reference.Subject{Type: "Patient", ID: fmt.Sprintf("late-%d", i)})
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/halfdoor/halfdoor/transforms"
+	"github.com/halfdoor/halfdoor/transforms/reference"
 )
 
 // desk is a dataset of which some can be written: by each method that can be, whole and in part, in lists and not.
@@ -376,14 +377,14 @@ func TestWriteTruncated(t *testing.T) {
 // refuses the write.
 func TestWriteView(t *testing.T) {
 	f := load(t, "desk", desk)
-	c := &collector{t: t, result: result{subjects: map[transforms.Subject]bool{}}}
+	c := &collector{t: t, result: result{subjects: map[reference.Subject]bool{}}}
 	o := writing()
 	o.View = c
 	is := members("Appointment", `"id":"a1","participant":[{"actor":{"reference":"Patient/p1"}}],"comment":"x","priority":5`)
 	if _, err := f.plan.Merge("Appointment", []byte(is), []byte(members("Appointment", `"participant":[{"actor":{"reference":"`+ap2+`"}}]`)), o); err != nil {
 		t.Fatal(err)
 	}
-	want := map[transforms.Subject]bool{{Type: "Appointment", ID: "a1"}: true, {Type: "Patient", ID: "p2"}: true}
+	want := map[reference.Subject]bool{{Type: "Appointment", ID: "a1"}: true, {Type: "Patient", ID: "p2"}: true}
 	if !equal(c.subjects, want) || strings.Contains(string(c.body), "priority") {
 		t.Errorf("subjects %v, want %v; %s", sorted(c.subjects), sorted(want), c.body)
 	}
