@@ -57,7 +57,7 @@ func (a *admission) search(ctx context.Context, c *call) (*query, error) {
 	if err := a.narrow(&asked); err != nil {
 		return nil, err
 	}
-	q.path, q.raw = asked.Path(), asked.Encode()
+	q.path, q.raw, q.criteria = asked.Path(), asked.Encode(), asked.Params
 	if len(q.path)+len(q.raw) > maxTarget {
 		return nil, refusal("too-long")
 	}

@@ -23,7 +23,9 @@ type query struct {
 	stands    bool   // a former version is asked for: what is there now decides
 	nothing   bool   // the answer is known to be empty: the EHR is not asked
 
-	candidates *candidates // of a search that may find few
+	criteria   []fhir.Param // of a search, as the EHR is asked
+	body       []byte       // of a $match
+	candidates *candidates  // of a search that may find few
 
 	next *page // of the answer, once it has been seen
 	lost bool  // a link of the answer is longer than a client could send
@@ -67,11 +69,17 @@ type nobody struct{}
 func (nobody) Release(*transforms.Window) error { return nil }
 
 func (q *query) send(ctx context.Context, c *call, path, raw string) (*upstream.Response, error) {
-	resp, err := q.admission.route.ehr.Do(ctx, upstream.Call{
-		Method: http.MethodGet, Path: path, Query: raw, Header: c.ids.headers(),
-	})
+	ask := upstream.Call{Method: http.MethodGet, Path: path, Query: raw, Header: c.ids.headers(), Body: q.body}
+	if q.body != nil {
+		ask.Method = http.MethodPost
+	}
+	resp, err := q.admission.route.ehr.Do(ctx, ask)
 	if err != nil {
 		return nil, err
+	}
+	if q.body != nil && (resp.Status == http.StatusNotFound || resp.Status == http.StatusMethodNotAllowed || resp.Status == http.StatusNotImplemented) {
+		resp.Body.Close()
+		return nil, refusal("not-supported").naming("the operation $match at this EHR")
 	}
 	if resp.Status != http.StatusOK {
 		resp.Body.Close()

@@ -24,6 +24,8 @@ import (
 type candidates struct {
 	most map[string]int // by type
 	more bool           // the EHR has another page
+
+	matched bool // by $match
 }
 
 const (
@@ -34,7 +36,10 @@ const (
 // boundCandidates finds the bounds of a search, and has the EHR asked for one more.
 func (q *query) boundCandidates() error {
 	a := q.admission
-	if !a.confirms {
+	switch {
+	case matches(a.req):
+		return q.match()
+	case !a.confirms:
 		return nil
 	}
 	most := map[string]int{}
@@ -64,16 +69,20 @@ func (q *query) boundCandidates() error {
 			most[kind] = min(most[kind], n)
 		}
 	}
+	q.raw = counted(q.raw, q.bound(most))
+	return nil
+}
+
+// bound holds the answer to so many, and returns how many to ask for.
+func (q *query) bound(most map[string]int) (ask int) {
 	q.candidates = &candidates{most: most}
-	ask := 1
 	for n := range maps.Values(most) {
 		ask += n
 	}
-	if a.withholds() {
+	if q.admission.withholds() {
 		ask += likelyDropped
 	}
-	q.raw = counted(q.raw, ask)
-	return nil
+	return ask + 1
 }
 
 // counted is a query that asks for so many.
@@ -86,6 +95,9 @@ func counted(query string, n int) string {
 func (c *candidates) hold(o *transforms.Options) {
 	o.Window = maxCandidateBytes
 	link := o.Link
+	if c.matched {
+		link = nil // a $match has no address to repeat it by
+	}
 	o.Link = func(relation, url string) (string, bool) {
 		if relation == "next" {
 			c.more = true

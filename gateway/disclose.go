@@ -73,7 +73,7 @@ func (c *call) filter(q *query) transforms.Options {
 		Root: "Bundle", Window: c.gen.window,
 	}
 	switch {
-	case a.req.Interaction.Searches():
+	case a.req.Interaction.Searches(), matches(a.req):
 		o.BundleType = "searchset"
 		o.Total = !a.withholds()
 		if len(a.req.Includes) > 0 {

@@ -116,7 +116,7 @@ func (c *call) asks(req *fhir.Request, err error) {
 	if req.Compartment.ID != "" {
 		q.ID = req.Compartment.ID
 	}
-	q.Entries = len(req.Entries)
+	q.Operation, q.Entries = req.Operation, len(req.Entries)
 	q.Parameters = q.Parameters[:0]
 	for _, p := range req.Params {
 		hashed := make([]string, len(p.Values))

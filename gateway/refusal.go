@@ -84,6 +84,7 @@ var answers = map[string]answer{
 	"body-slow":           {408, "timeout", "The body of the request did not arrive in time.", soon},
 	"page-invalid":        {400, "invalid", "This link to another page is not valid for this app, or has expired. Repeat the search.", after},
 	"origin":              {403, "forbidden", "Web pages of this origin may not call the gateway. Its operators can allow the helpdesk app's.", never},
+	"match-fact":          {400, "not-supported", "The gateway does not match patients by {}.", after},
 	"too-many-candidates": {422, "multiple-matches", "More records fit this search than may be shown at once. Ask for another detail, and search with it as well.", after},
 	"patient-quota":       {429, "throttled", "This account has been told of as many different patients within an hour as it may. Patients of the last hour can still be looked up; others later.", soon},
 	"quota-unavailable":   {503, "exception", "The gateway cannot count whom it tells of whom, so nothing may be disclosed. Its operators have been told.", soon},

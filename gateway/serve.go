@@ -106,6 +106,9 @@ func (c *call) answer(ctx context.Context, e errand, req *fhir.Request) error {
 	if err != nil {
 		return err
 	}
+	if req, err = c.lookup(req); err != nil { // a $match is the search by the same facts
+		return err
+	}
 
 	// The floor is code, the policy only narrows it.
 	floor, err := smart.Permit(&e.caller.Grant, req)

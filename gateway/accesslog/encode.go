@@ -150,6 +150,7 @@ func (a *Actor) MarshalZerologObject(e *zerolog.Event) {
 func (r *Request) MarshalZerologObject(e *zerolog.Event) {
 	str(e, "method", r.Method)
 	str(e, "interaction", r.Interaction)
+	str(e, "operation", r.Operation)
 	str(e, "type", r.Type)
 	str(e, "id", r.ID)
 	str(e, "version", r.Version)

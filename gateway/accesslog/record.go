@@ -96,6 +96,7 @@ func (a *Actor) empty() bool {
 type Request struct {
 	Method      string      `json:"method,omitzero"`
 	Interaction string      `json:"interaction,omitzero"` // FHIR's code: "read", "search-type"
+	Operation   string      `json:"operation,omitzero"`   // of an operation: "match"
 	Type        string      `json:"type,omitzero"`
 	ID          string      `json:"id,omitzero"` // as the client sent it: a token
 	Version     string      `json:"version,omitzero"`
@@ -104,7 +105,7 @@ type Request struct {
 }
 
 func (r *Request) empty() bool {
-	return r.Method == "" && r.Interaction == "" && r.Type == "" && r.ID == "" && r.Version == "" && len(r.Parameters) == 0 && r.Entries == 0
+	return r.Method == "" && r.Interaction == "" && r.Operation == "" && r.Type == "" && r.ID == "" && r.Version == "" && len(r.Parameters) == 0 && r.Entries == 0
 }
 
 // Parameter is a search parameter with its values hashed by [Hasher.Hash].
