@@ -140,7 +140,7 @@ func FuzzBody(f *testing.F) {
 	})
 }
 
-func FuzzParseMatch(f *testing.F) {
+func FuzzMatch(f *testing.F) {
 	for _, in := range []string{
 		`{"resourceType":"Parameters","parameter":[{"name":"resource","resource":{"resourceType":"Patient"}},{"name":"count","valueInteger":3}]}`,
 		`{"resourceType":"Parameters","parameter":[{"name":"onlyCertainMatches","valueBoolean":true},{"name":"resource","resource":{"resourceType":"Patient","id":"1"}}]}`,

@@ -243,6 +243,64 @@ func TestPermitType(t *testing.T) {
 	}
 }
 
+// Over every set of these scopes: what is permitted, scopes of the token permit letter by
+// letter, and a call that no plain user/ or system/ scope covers is held to something.
+func TestPermitNeverMore(t *testing.T) {
+	list := strings.Fields("user/Observation.cud system/*.r user/Observation.s patient/*.rs patient/Slot.cruds patient/Observation.cu user/Slot.s?status=free patient/*.d user/*.s?_security=N")
+	letters := map[smart.Needs]func(smart.Scope) bool{
+		smart.Create: func(s smart.Scope) bool { return s.Create }, smart.Read: func(s smart.Scope) bool { return s.Read },
+		smart.Update: func(s smart.Scope) bool { return s.Update }, smart.Delete: func(s smart.Scope) bool { return s.Delete },
+		smart.Search: func(s smart.Scope) bool { return s.Search },
+	}
+	permitted := 0
+	for set := range 1 << len(list) {
+		var some []string
+		for i, s := range list {
+			if set>>i&1 == 1 {
+				some = append(some, s)
+			}
+		}
+		for _, patient := range []string{"", "7"} {
+			g := &smart.Grant{Scopes: smart.ParseScopes(strings.Join(some, " ")), Patient: patient}
+			for _, typ := range []string{"Observation", "Slot", "*"} {
+				for needs := smart.Needs(1); needs < smart.Search<<1; needs++ {
+					f, err := smart.PermitType(g, typ, needs)
+					if err != nil {
+						continue
+					}
+					permitted++
+					wide := true
+					for letter, has := range letters {
+						if needs&letter == 0 {
+							continue
+						}
+						any, plain := false, false
+						for _, s := range g.Scopes {
+							on := s.Type == typ || s.Type == "*" && (s.Level != smart.Patient || typ != "Slot")
+							if !on || !has(s) || s.Level == smart.Patient && patient == "" {
+								continue
+							}
+							any = true
+							plain = plain || s.Level != smart.Patient && len(s.Params) == 0
+						}
+						if !any {
+							t.Fatalf("%q, patient %q: %b on %s without %b", some, patient, needs, typ, letter)
+						}
+						wide = wide && plain
+					}
+					if held := f.Patient != "" || len(f.Narrow) > 0; held == wide || f.Patient != "" && f.Patient != patient || f.Shared && (typ != "Slot" || f.Patient == "") ||
+						len(f.Narrow) > 0 && needs&smart.Search == 0 {
+						t.Fatalf("%q, patient %q: %b on %s is held to %+v", some, patient, needs, typ, f)
+					}
+				}
+			}
+		}
+	}
+	if permitted == 0 {
+		t.Error("nothing is permitted")
+	}
+}
+
 // Where the compartment's parameter is known, so must its elements be, or the answer
 // could not be held to what Permit promises.
 func TestCompartmentAgrees(t *testing.T) {
