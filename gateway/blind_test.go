@@ -118,14 +118,14 @@ func newPair(t *testing.T, seed uint64, rng *rand.Rand, change func(b *blindfold
 	return w, s, b
 }
 
-// sealer makes the tokens that the client would be given.
-func (w *world) sealer() func(kind, id string) string {
+// sealer makes the tokens that a client would be given.
+func (w *world) sealer(client string) func(kind, id string) string {
 	cfg, err := configs.Load(w.made.Config)
 	check(w.t, err)
 	v, err := vault.Open(vault.Options{Keyset: cfg.Vault.Keyset.Bytes(), Dir: w.t.TempDir(), Now: time.Now})
 	check(w.t, err)
 	w.t.Cleanup(func() { _ = v.Close() }) // it wrote nothing
-	seal, err := v.Sealer(cfg.EHRs[0].Tenant, gateway.TokenClient(cfg.Issuers[0].URL, "demo-access"), cfg.EHRs[0].Name)
+	seal, err := v.Sealer(cfg.EHRs[0].Tenant, gateway.TokenClient(cfg.Issuers[0].URL, client), cfg.EHRs[0].Name)
 	check(w.t, err)
 	return func(kind, id string) string {
 		token, err := seal.AppendToken(nil, kind, []byte(id))
@@ -231,7 +231,7 @@ func decoded(r reply) []byte {
 func blind(t *testing.T, seed uint64, requests int, all tally) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	w, s, b := newPair(t, seed, rng, (*blindfold).disguise)
-	a := &asker{blindfold: b, rng: rng, ehrs: s.ehrs, seal: w.sealer(), tags: map[string]string{}, read: map[string]string{}}
+	a := &asker{blindfold: b, rng: rng, ehrs: s.ehrs, seal: w.sealer("demo-access"), tags: map[string]string{}, read: map[string]string{}}
 	for range requests {
 		r := a.next()
 		tells := s.tells(w, r)

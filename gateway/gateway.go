@@ -32,6 +32,8 @@ type Options struct {
 	Now     func() time.Time // default time.Now
 	LogFS   accesslog.FS     // default the operating system's; a test may break it
 	Quota   Quota            // default one of this process; a test may break it
+
+	Outcomes Outcomes // default those of this process; a test may fill them
 }
 
 // A Gateway serves the FHIR listener. One generation of configuration, policies, datasets
@@ -47,6 +49,8 @@ type Gateway struct {
 	quota   Quota
 	usage   func() state.Usage // of the quota, where it is ours
 	rate    *state.Rate
+
+	outcomes Outcomes
 
 	encoders encoders // of what leaves
 
@@ -98,6 +102,9 @@ func New(o Options) (*Gateway, error) {
 	counted := state.NewQuota(state.QuotaOptions{Now: o.Now})
 	if g.quota, g.usage = o.Quota, counted.Usage; g.quota == nil {
 		g.quota = counted
+	}
+	if g.outcomes = o.Outcomes; g.outcomes == nil {
+		g.outcomes = state.NewOutcomes(state.OutcomesOptions{Now: o.Now})
 	}
 	g.metrics = newMetrics(g)
 	gen, err := build(cfg, nil, o.Now)

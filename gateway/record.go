@@ -31,6 +31,7 @@ type call struct {
 	out      encoder     // of the body; nil where it leaves in no coding
 	among    int         // of an entry: how many its batch or transaction has
 	rec      accesslog.Record
+	fate     fate   // of a write: whether the EHR carried it out
 	released bool   // a window has left: only an abort can take the answer back
 	code     string // outcome for the metrics
 }

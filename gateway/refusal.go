@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -102,6 +103,25 @@ var answers = map[string]answer{
 	"ehr-rejected":        {400, "processing", "The EHR did not accept this request.", after},
 	"ehr-busy":            {503, "throttled", "The EHR asks to be called less often.", soon},
 	"ehr-error":           {502, "exception", "The EHR reported an error of its own.", soon},
+	"dataset-write":       {403, "forbidden", "The minimum dataset of this desk lets nothing of this type be written.", never},
+	"not-writable":        {422, "business-rule", "This desk may not write the element {}, or not in this way.", after},
+	"write-hidden":        {422, "business-rule", "Part of the element {} is hidden from this desk, so it cannot be replaced without loss.", never},
+	"write-outside":       {403, "forbidden", "What this change would make is not this desk's to see, or belongs to another patient.", never},
+	"unknown-reference":   {422, "not-found", "This app was not given what {} refers to.", after},
+	"malformed-patch":     {400, "invalid", "The patch is not a well-formed JSON Patch.", after},
+	"patch-place":         {422, "invalid", "The patch names a place that is not there, as this app sees the record.", after},
+	"patch-test":          {409, "conflict", "A test in the patch failed: the record is not what the app took it for.", after},
+	"no-such-target":      {404, "not-found", "There is no such resource to update, or this app may not know of it. A new one is created by POST, and the EHR gives it its id.", never},
+	"version-required":    {428, "conflict", "The change has to say which version of the record it is meant for (If-Match). Read the record first.", after},
+	"version-conflict":    {412, "conflict", "The record has changed since the app read it. Read it again, and repeat the change.", after},
+	"condition-many":      {412, "multiple-matches", "The condition selects more than one resource, or cannot be decided for this app.", after},
+	"ehr-unversioned":     {502, "exception", "The EHR names no version of this record, so it cannot be changed safely.", never},
+	"ehr-conflict":        {409, "conflict", "The EHR did not make this change, because it conflicts with another record.", after},
+	"write-unknown":       {502, "incomplete", "It is not known whether the EHR carried out this change. Look at the record before repeating it.", never},
+	"write-unread":        {502, "incomplete", "The EHR carried out this change, but its answer could not be handed on. Do not repeat it; read the record.", never},
+	"idempotency-other":   {422, "business-rule", "This Idempotency-Key was used for another request.", after},
+	"idempotency-busy":    {409, "conflict", "The first request with this Idempotency-Key is still under way.", soon},
+	"idempotency-full":    {503, "throttled", "The gateway remembers as many changes as it can, and cannot hold another to once.", soon},
 	"client-gone":         {499, "transient", "The app closed the connection before the answer was ready.", soon},
 	"internal":            {500, "exception", "The gateway met an error of its own. Its operators can find it by the correlation id.", soon},
 }
@@ -140,6 +160,7 @@ func refused(err error) *Refusal {
 		token  *auth.Error
 		parse  *fhir.Error
 		filter *transforms.Error
+		write  *transforms.WriteError
 		ehr    *upstream.Error
 	)
 	switch {
@@ -169,6 +190,8 @@ func refused(err error) *Refusal {
 		return refusal("ehr-too-large")
 	case errors.As(err, &ehr): // before the filter's error, which wraps it where the body broke
 		return refusedEHR(ehr)
+	case errors.As(err, &write): // before the filter's, which it may wrap
+		return refusedChange(write)
 	case errors.As(err, &filter):
 		return refusedAnswer(filter)
 	case errors.Is(err, policies.ErrBudget): // a busy machine, perhaps: it may pass the next time
@@ -301,6 +324,29 @@ func refusedAnswer(e *transforms.Error) *Refusal {
 	return refusal("ehr-invalid")
 }
 
+// refusedChange maps why what a client wants written is refused. Its path is of element names.
+func refusedChange(e *transforms.WriteError) *Refusal {
+	switch {
+	case errors.Is(e.Kind, transforms.ErrNotWritable):
+		return refusal("not-writable").naming(cmp.Or(e.Path, "resource"))
+	case errors.Is(e.Kind, transforms.ErrHidden):
+		return refusal("write-hidden").naming(cmp.Or(e.Path, "resource"))
+	case errors.Is(e.Kind, transforms.ErrUnopened):
+		return refusal("unknown-reference").naming("the element " + e.Path)
+	case errors.Is(e.Kind, transforms.ErrNoRow), errors.Is(e.Kind, transforms.ErrCompartment), errors.Is(e.Kind, transforms.ErrLabel):
+		return refusal("write-outside")
+	case errors.Is(e.Kind, transforms.ErrPatch):
+		return refusal("malformed-patch")
+	case errors.Is(e.Kind, transforms.ErrPatchPlace):
+		return refusal("patch-place")
+	case errors.Is(e.Kind, transforms.ErrPatchTest):
+		return refusal("patch-test")
+	case errors.Is(e.Kind, transforms.ErrTooLong), errors.Is(e.Kind, transforms.ErrLookahead):
+		return refusal("body-too-large")
+	}
+	return refusal("malformed-body")
+}
+
 // refusedStatus maps an EHR's answer that is not a resource.
 func refusedStatus(resp *upstream.Response) *Refusal {
 	switch resp.Status {
@@ -330,6 +376,9 @@ func (g *Gateway) refuse(c *call, err error) {
 // where part of an answer has left already, or nobody is there to take one.
 func (g *Gateway) settle(c *call, err error) *Refusal {
 	r := refused(err)
+	if !c.released {
+		r = c.fate.ended(r)
+	}
 	c.outcome(r)
 	g.report(c, r, err)
 	if c.released {
@@ -337,8 +386,11 @@ func (g *Gateway) settle(c *call, err error) *Refusal {
 		return nil
 	}
 	c.rec.Kind, c.rec.Status, c.rec.Code = accesslog.KindRefusal, r.status, r.Code
-	c.rec.Subjects, c.rec.Patients, c.rec.More, c.rec.Totals = nil, nil, false, nil // nothing has left
-	if recErr := c.commit(); recErr != nil && r.Code != "log-unavailable" {
+	c.rec.More, c.rec.Totals = false, nil
+	if c.fate == unsent {
+		c.rec.Subjects, c.rec.Patients, c.rec.Written = nil, nil, nil // nothing has left, and nothing was written
+	}
+	if recErr := c.commit(); recErr != nil && r.Code != "log-unavailable" && c.fate == unsent {
 		r = refusal("log-unavailable")
 		c.outcome(r)
 	}

@@ -71,7 +71,7 @@ func TestRefusals(t *testing.T) {
 		{"operation", "GET", access, "/Patient/$everything", nil, 403, "not-supported"},
 		{"history", "GET", access, "/Patient/1/_history", nil, 403, "policy-interaction"},
 		{"create of nothing", "POST", access, "/Patient", nil, 400, "malformed-body"},
-		{"delete", "DELETE", access, "/Patient/1", nil, 403, "not-supported"},
+		{"delete", "DELETE", access, "/Patient/1", nil, 403, "scope"},
 		{"invented method", "BREW", access, "/Patient/1", nil, 405, "method-not-allowed"},
 		{"method override", "GET", access, "/Patient/1", []string{"X-HTTP-Method-Override", "DELETE"}, 400, "malformed-request"},
 		{"XML by Accept", "GET", access, "/Patient", []string{"Accept", "application/fhir+xml"}, 406, "not-acceptable"},

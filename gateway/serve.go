@@ -126,6 +126,9 @@ func (c *call) answer(ctx context.Context, e errand, req *fhir.Request) error {
 
 	// What the dataset hides cannot be asked about; tokens become ids.
 	ask := admission{errand: e, gen: c.gen, floor: floor, dec: dec, req: req}
+	if req.Interaction.Writes() {
+		return c.write(ctx, &ask)
+	}
 	query, err := ask.admit(ctx, c, page)
 	if err != nil {
 		return err

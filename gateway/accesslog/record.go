@@ -69,7 +69,7 @@ type Record struct {
 	Written     []string  `json:"written,omitzero"`  // paths of the elements that a write sets, changes or removes: "Appointment.status"; never a value
 	More        bool      `json:"more,omitzero"`     // further records of this call follow
 	Totals      *Totals   `json:"totals,omitzero"`   // what left and what did not
-	Detail      string    `json:"detail,omitzero"`   // of an administrative act, an abort or a recovery; never patient data
+	Detail      string    `json:"detail,omitzero"`   // of an administrative act, an abort, a recovery or a repeated write; never patient data
 
 	// Sequence is the record's number in the log, from 0: the index of its leaf in the Merkle tree.
 	// The log sets it.

@@ -3,6 +3,7 @@ package state
 import (
 	"crypto/sha256"
 	"errors"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -66,33 +67,59 @@ func NewOutcomes(o OutcomesOptions) *Outcomes {
 	return &Outcomes{o: o, held: map[[sha256.Size]byte]*outcome{}, owners: map[string]int{}}
 }
 
-// Claim begins the write of an owner's key, or returns what the first one came to. The request is known by its
-// hash. The error is ErrOther, ErrUnderWay or ErrFull. Who is given a claim has to end it, by Settle or Release.
-func (s *Outcomes) Claim(owner, key string, request [sha256.Size]byte) (first []byte, claim *Claim, err error) {
-	name := sha256.Sum256([]byte(owner + "\x00" + key)) // neither holds a NUL, and a key may be as long as it likes
-	now := s.o.Now()
+// Key names a write: what its client called it.
+type Key struct{ Owner, Name string }
+
+func (k Key) sum() [sha256.Size]byte {
+	return sha256.Sum256([]byte(strconv.Itoa(len(k.Owner)) + " " + k.Owner + k.Name)) // a name may be as long as it likes
+}
+
+// Claim begins the write of a key, and had is false then; or it returns what the first write of the key came to. The request is
+// known by its hash. The error is ErrOther, ErrUnderWay or ErrFull. Who has begun a write has to end it, by Settle or
+// Release, once; until then every other claim is refused.
+func (s *Outcomes) Claim(k Key, request [sha256.Size]byte) (first []byte, had bool, err error) {
+	name, now := k.sum(), s.o.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if had := s.held[name]; had != nil {
+	if o := s.held[name]; o != nil {
 		switch {
-		case had.settled && !now.Before(had.ends):
+		case o.settled && !now.Before(o.ends):
 			s.drop(name)
-		case had.request != request:
-			return nil, nil, ErrOther
-		case !had.settled:
-			return nil, nil, ErrUnderWay
+		case o.request != request:
+			return nil, false, ErrOther
+		case !o.settled:
+			return nil, false, ErrUnderWay
 		default:
-			return had.body, nil, nil
+			return o.body, true, nil
 		}
 	}
-	if s.full(owner) {
-		if s.sweep(now); s.full(owner) {
-			return nil, nil, ErrFull
+	if s.full(k.Owner) {
+		if s.sweep(now); s.full(k.Owner) {
+			return nil, false, ErrFull
 		}
 	}
-	s.held[name] = &outcome{owner: owner, request: request}
-	s.owners[owner]++
-	return nil, &Claim{s: s, name: name}, nil
+	s.held[name] = &outcome{owner: k.Owner, request: request}
+	s.owners[k.Owner]++
+	return nil, false, nil
+}
+
+// Settle ends a claim with an outcome, which every retry is given. It keeps the slice.
+func (s *Outcomes) Settle(k Key, body []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o := s.held[k.sum()]; o != nil && !o.settled {
+		o.settled, o.body, o.ends = true, body, s.o.Now().Add(s.o.Life)
+		s.bytes += len(body)
+	}
+}
+
+// Release ends the claim of a write that was not carried out, so that a retry is a first request.
+func (s *Outcomes) Release(k Key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if name := k.sum(); s.held[name] != nil && !s.held[name].settled {
+		s.drop(name)
+	}
 }
 
 func (s *Outcomes) full(owner string) bool {
@@ -118,32 +145,5 @@ func (s *Outcomes) drop(name [sha256.Size]byte) {
 	s.bytes -= len(o.body)
 	if s.owners[o.owner]--; s.owners[o.owner] == 0 {
 		delete(s.owners, o.owner)
-	}
-}
-
-// A Claim is the right to carry a write out. Until it ends, every other claim to its key is refused.
-type Claim struct {
-	s     *Outcomes
-	name  [sha256.Size]byte
-	ended bool
-}
-
-// Settle ends the claim with an outcome, which every retry is given. It keeps the slice.
-func (c *Claim) Settle(body []byte) {
-	c.end(func(o *outcome) {
-		o.settled, o.body, o.ends = true, body, c.s.o.Now().Add(c.s.o.Life)
-		c.s.bytes += len(body)
-	})
-}
-
-// Release ends the claim of a write that was not carried out, so that a retry is a first request. After Settle it does nothing.
-func (c *Claim) Release() { c.end(func(*outcome) { c.s.drop(c.name) }) }
-
-func (c *Claim) end(f func(*outcome)) {
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
-	if !c.ended {
-		c.ended = true
-		f(c.s.held[c.name])
 	}
 }

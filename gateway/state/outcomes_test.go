@@ -17,48 +17,52 @@ func sum(s string) [sha256.Size]byte { return sha256.Sum256([]byte(s)) }
 func TestOutcomes(t *testing.T) {
 	c := newClock()
 	s := state.NewOutcomes(state.OutcomesOptions{Life: time.Hour, Now: c.now})
-	refused := func(owner, key, request string, want error) {
+	key := func(owner, name string) state.Key { return state.Key{Owner: owner, Name: name} }
+	refused := func(k state.Key, request string, want error) {
 		t.Helper()
-		if first, claim, err := s.Claim(owner, key, sum(request)); !errors.Is(err, want) || first != nil || claim != nil {
-			t.Errorf("%s %s %s: %q %v %v", owner, key, request, first, claim, err)
+		if first, had, err := s.Claim(k, sum(request)); !errors.Is(err, want) || first != nil || had {
+			t.Errorf("%v %s: %q %v %v", k, request, first, had, err)
 		}
 	}
-	begin := func(owner, key, request string) *state.Claim {
+	begin := func(k state.Key, request string) {
 		t.Helper()
-		first, claim, err := s.Claim(owner, key, sum(request))
-		if err != nil || first != nil || claim == nil {
-			t.Fatalf("%s %s %s: %q %v", owner, key, request, first, err)
-		}
-		return claim
-	}
-	told := func(owner, key, request, want string) {
-		t.Helper()
-		if first, claim, err := s.Claim(owner, key, sum(request)); err != nil || claim != nil || string(first) != want {
-			t.Errorf("%s %s %s: %q %v %v", owner, key, request, first, claim, err)
+		if first, had, err := s.Claim(k, sum(request)); err != nil || first != nil || had {
+			t.Fatalf("%v %s: %q %v %v", k, request, first, had, err)
 		}
 	}
-	claim := begin("a", "k", "r")
-	refused("a", "k", "r", state.ErrUnderWay)
-	refused("a", "k", "other", state.ErrOther)
-	begin("b", "k", "r").Release() // another owner's keys are its own
-	claim.Settle([]byte("done"))
-	claim.Release()
-	claim.Settle([]byte("again"))
-	told("a", "k", "r", "done")
-	refused("a", "k", "other", state.ErrOther)
+	told := func(k state.Key, request, want string) {
+		t.Helper()
+		if first, had, err := s.Claim(k, sum(request)); err != nil || !had || string(first) != want {
+			t.Errorf("%v %s: %q %v %v", k, request, first, had, err)
+		}
+	}
+	k := key("a", "k")
+	begin(k, "r")
+	refused(k, "r", state.ErrUnderWay)
+	refused(k, "other", state.ErrOther)
+	begin(key("b", "k"), "other") // another owner's keys are its own
+	begin(key("ak", ""), "other")
+	s.Settle(k, []byte("done"))
+	s.Release(k)
+	s.Settle(k, []byte("again"))
+	told(k, "r", "done")
+	refused(k, "other", state.ErrOther)
 
-	released := begin("a", "gone", "r")
-	released.Release()
-	released.Settle([]byte("late"))
-	released = begin("a", "gone", "another") // it was not carried out
+	gone := key("a", "gone")
+	begin(gone, "r")
+	s.Release(gone)
+	s.Settle(gone, []byte("late"))
+	begin(gone, "another") // the first was not carried out
 
 	c.pass(time.Hour - 1)
-	told("a", "k", "r", "done")
-	refused("a", "gone", "another", state.ErrUnderWay) // however long it takes
+	told(k, "r", "done")
+	refused(gone, "another", state.ErrUnderWay) // however long it takes
 	c.pass(1)
-	begin("a", "k", "other").Settle(nil)
-	released.Settle([]byte("x"))
-	told("a", "gone", "another", "x")
+	begin(k, "other")
+	s.Settle(k, nil)
+	told(k, "other", "")
+	s.Settle(gone, []byte("x"))
+	told(gone, "another", "x")
 }
 
 // A store that is full begins nothing and forgets nothing that still counts.
@@ -80,14 +84,15 @@ func TestOutcomesAreBounded(t *testing.T) {
 			s := state.NewOutcomes(tt.o)
 			fill := func() (n int) {
 				for i := range 20 {
-					_, claim, err := s.Claim(tt.owner(i), fmt.Sprint(i), sum("r"))
+					k := state.Key{Owner: tt.owner(i), Name: fmt.Sprint(i)}
+					_, _, err := s.Claim(k, sum("r"))
 					if errors.Is(err, state.ErrFull) {
 						continue
 					}
 					if err != nil {
 						t.Fatal(err)
 					}
-					claim.Settle(make([]byte, tt.body))
+					s.Settle(k, make([]byte, tt.body))
 					n++
 				}
 				return n
@@ -95,7 +100,7 @@ func TestOutcomesAreBounded(t *testing.T) {
 			if n := fill(); n != tt.want {
 				t.Errorf("%d were held", n)
 			}
-			if first, _, err := s.Claim(tt.owner(0), "0", sum("r")); err != nil || len(first) != tt.body {
+			if first, _, err := s.Claim(state.Key{Owner: tt.owner(0), Name: "0"}, sum("r")); err != nil || len(first) != tt.body {
 				t.Errorf("the first was forgotten: %v", err)
 			}
 			c.pass(time.Hour)
@@ -111,16 +116,17 @@ func TestOutcomesConcurrent(t *testing.T) {
 	s := state.NewOutcomes(state.OutcomesOptions{})
 	var done atomic.Int64
 	var all sync.WaitGroup
+	k := state.Key{Owner: "a", Name: "k"}
 	for range 32 {
 		all.Go(func() {
 			for {
-				first, claim, err := s.Claim("a", "k", sum("r"))
+				first, had, err := s.Claim(k, sum("r"))
 				switch {
-				case claim != nil:
-					done.Add(1)
-					claim.Settle([]byte("done"))
-				case err == nil && string(first) == "done":
+				case had && string(first) == "done":
 					return
+				case err == nil && !had:
+					done.Add(1)
+					s.Settle(k, []byte("done"))
 				case !errors.Is(err, state.ErrUnderWay):
 					t.Errorf("%q %v", first, err)
 					return
