@@ -123,14 +123,14 @@ func (a *admission) history(ctx context.Context, c *call) (*query, error) {
 			if err != nil {
 				return nil, err
 			}
-			if may {
+			if may && a.versioned(kind) {
 				a.types = append(a.types, kind)
 			}
 		}
 		slices.Sort(a.types)
 	}
 	for _, kind := range a.types {
-		if !a.leaves(kind, []string{"meta.versionId", "meta.lastUpdated"}, transforms.Keep) {
+		if !a.versioned(kind) {
 			return nil, refusal("history-hidden")
 		}
 	}
@@ -147,6 +147,11 @@ func (a *admission) history(ctx context.Context, c *call) (*query, error) {
 	}
 	req.ID = of.id
 	return &query{admission: a, path: req.Path(), raw: req.Encode(), id: of.id, stands: true}, nil
+}
+
+// versioned says whether it may be known when a resource of a type became what it is.
+func (a *admission) versioned(kind string) bool {
+	return a.leaves(kind, []string{"meta.versionId", "meta.lastUpdated"}, transforms.Keep)
 }
 
 // leaves says whether elements of a type leave whole, by one of the methods.

@@ -149,6 +149,8 @@ func (c *call) look(s []string) error {
 		return c.capabilities()
 	case s[0] == "_history" && len(s) == 1:
 		return c.history("", "")
+	case len(s) == 1 && (s[0] == "" || s[0] == "_search") && c.r.Form.Has("_type"):
+		return c.across(nil, "")
 	case parameters[s[0]] == nil:
 		return unknownType(s[0])
 	case len(s) == 1 || len(s) == 2 && s[1] == "_search":
@@ -163,7 +165,7 @@ func (c *call) look(s []string) error {
 		return c.read(s[0], s[1], s[3])
 	case len(s) == 3 && s[0] == "Patient" && s[2] == "$everything":
 		return c.everything(s[1])
-	case s[0] == "Patient" && (len(s) == 3 || len(s) == 4 && s[3] == "_search") && patientCompartment[s[2]] != nil:
+	case s[0] == "Patient" && (len(s) == 3 || len(s) == 4 && s[3] == "_search") && (s[2] == "*" || patientCompartment[s[2]] != nil):
 		return c.compartment(s[1], s[2])
 	}
 	return &failure{status: http.StatusNotFound, code: "not-supported", text: "no such interaction: " + strings.Join(s, "/")}

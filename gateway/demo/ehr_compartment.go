@@ -7,13 +7,18 @@ import (
 	"slices"
 )
 
-// compartment searches one type within a patient's compartment.
+// compartment searches one type within a patient's compartment, or those of _type.
 func (c *call) compartment(patient, kind string) error {
 	r, err := c.find("Patient", patient)
 	if err != nil {
 		return err
 	}
-	return c.search(kind, func(other *resource) bool { return other.belongsTo(r) }, fmt.Sprintf("Patient/%s/%s", patient, kind))
+	inside := func(other *resource) bool { return other.belongsTo(r) }
+	path := fmt.Sprintf("Patient/%s/%s", patient, kind)
+	if kind == "*" {
+		return c.across(inside, path)
+	}
+	return c.search(kind, inside, path)
 }
 
 func (r *resource) belongsTo(patient *resource) bool {

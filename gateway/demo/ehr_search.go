@@ -54,7 +54,7 @@ func sortedKeys(v url.Values) []string {
 func (c *call) parameter(q *query, key, value string) error {
 	var err error
 	switch key {
-	case "_format", "_pretty":
+	case "_format", "_pretty", "_type":
 	case "_count":
 		q.count, err = natural(key, value)
 		q.count = min(q.count, maximumCount)
@@ -151,4 +151,22 @@ func (c *call) search(kind string, condition test, path string) error {
 		return err
 	}
 	return c.page(q, matches, path)
+}
+
+// across searches the types that _type names, each by the same parameters.
+func (c *call) across(condition test, path string) error {
+	var of *query
+	var all []*resource
+	for kind := range strings.SplitSeq(c.r.Form.Get("_type"), ",") {
+		if parameters[kind] == nil {
+			return badParameter("_type", "resource types")
+		}
+		matches, q, err := c.matches(kind, condition)
+		if err != nil {
+			return err
+		}
+		of, all = q, append(all, matches...)
+	}
+	sortBy(all, of.order)
+	return c.page(of, all, path)
 }

@@ -113,6 +113,7 @@ func TestWhatIsNotSent(t *testing.T) {
 		{"escape", upstream.Call{Method: "GET", Path: "Patient/%2e%2e"}, target},
 		{"query in the path", upstream.Call{Method: "GET", Path: "Patient?x"}, target},
 		{"fragment in the path", upstream.Call{Method: "GET", Path: "Patient#x"}, target},
+		{"star in a name", upstream.Call{Method: "GET", Path: "Patient/1/*x"}, target},
 		{"semicolon", upstream.Call{Method: "GET", Path: "Patient;x"}, target},
 		{"backslash", upstream.Call{Method: "GET", Path: `Patient\1`}, target},
 		{"line in the path", upstream.Call{Method: "GET", Path: "Patient/1 HTTP/1.1\r\nX: y"}, target},

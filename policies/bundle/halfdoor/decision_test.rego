@@ -13,7 +13,10 @@ test_allowed if {
 }
 
 test_allowed_interactions[interaction] if {
-	some interaction in ["read", "vread", "search-type"]
+	some interaction in [
+		"read", "vread", "history-instance",
+		"search-type", "search-compartment", "search-system",
+	]
 	decision := halfdoor.decision with input as changed({"request": {"interaction": interaction}})
 	decision.allow == true
 }
