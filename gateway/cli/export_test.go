@@ -1,0 +1,4 @@
+package cli
+
+// ExampleKeyset is what "halfdoor filter" makes example tokens with.
+const ExampleKeyset = exampleKeyset
