@@ -10,13 +10,14 @@ import (
 // open turns an id that the client sent into the EHR's own.
 func (a *admission) open(kind, id string) (string, bool) {
 	grant := &a.caller.Grant
-	switch {
-	case kind == "Patient" && id == grant.Patient, kind == "Encounter" && id == grant.Encounter,
-		a.isUser(kind, id), a.dec.Plan.Method(kind, "id") == transforms.Keep:
+	if kind == "Patient" && id == grant.Patient || kind == "Encounter" && id == grant.Encounter || a.isUser(kind, id) {
 		return id, true
 	}
-	real, err := a.seal.Open(kind, id)
-	return real, err == nil
+	if real, err := a.seal.Open(kind, id); err == nil {
+		return real, true
+	}
+	// Where ids are kept they are as good; addresses and references have tokens there, too.
+	return id, a.dec.Plan.Method(kind, "id") == transforms.Keep
 }
 
 // isUser says whether the id is the token's own fhirUser, relative or at this EHR.

@@ -354,7 +354,7 @@ func (d *disguise) shown(v any, path string) any {
 		for _, e := range v {
 			out = append(out, d.shown(e, path))
 		}
-		if extra := d.unseen(v[d.rng.IntN(len(v))], path); extra != nil && d.rng.IntN(3) == 0 {
+		if extra := d.unseen(v[d.rng.IntN(len(v))], path); extra != nil && rule != "keep" && d.rng.IntN(3) == 0 {
 			out = slices.Insert(out, d.rng.IntN(len(out)+1), extra)
 		}
 		return out

@@ -244,6 +244,9 @@ func blind(t *testing.T, seed uint64, requests int, all tally) {
 			}
 			outcome := "answered"
 			switch {
+			case x.code() == "internal":
+				t.Errorf("%s\nHALFDOOR_BLIND=%d+1: page %d of %s: an error of the gateway's own:\n%s", b.yaml(), seed, pages+1, of, w.operator)
+				return
 			case x.err != nil || x.status >= 500:
 				outcome = "failed"
 			case x.status >= 400:

@@ -20,19 +20,16 @@ func TestNamedSearchConfirms(t *testing.T) {
 	w := newWorld(t)
 	body, _ := w.sandbox.Resource("Patient", w.sandbox.IDs("Patient")[3])
 	family, born := gjson.GetBytes(body, "name.0.family").String(), gjson.GetBytes(body, "birthDate").String()
-	// Scheduling does not see names. Access does, and the beginning of one would find out the date.
-	for _, desk := range []string{"demo-scheduling", "demo-access"} {
-		token := w.token(desk, demo.TokenOptions{})
-		find := func(family string) reply {
-			return w.get(token, "/Patient?birthdate="+born+"&family="+url.QueryEscape(family))
-		}
-		if r := find(family); r.status != 200 || len(r.json().Get("entry").Array()) != 1 {
-			t.Fatalf("%s: the whole name: %d %s", desk, r.status, r.body)
-		}
-		for n := 1; n < len(family); n++ {
-			if r := find(family[:n]); r.status != 200 || r.json().Get("entry").Exists() {
-				t.Errorf("%s: %q finds it too: %d", desk, family[:n], r.status)
-			}
+	token := w.token("demo-scheduling", demo.TokenOptions{}) // does not see names
+	find := func(family string) reply {
+		return w.get(token, "/Patient?birthdate="+born+"&family="+url.QueryEscape(family))
+	}
+	if r := find(family); r.status != 200 || len(r.json().Get("entry").Array()) != 1 {
+		t.Fatalf("the whole name: %d %s", r.status, r.body)
+	}
+	for n := 1; n < len(family); n++ {
+		if r := find(family[:n]); r.status != 200 || r.json().Get("entry").Exists() {
+			t.Errorf("%q finds it too: %d", family[:n], r.status)
 		}
 	}
 }
@@ -105,6 +102,31 @@ search: {Patient: [identifier]}
 	for _, query := range []string{"birthdate=" + shifted, "gender=unknown", "_lastUpdated=ge2020-01-01", "_sort=birthdate"} {
 		if r := w.get(token, "/Patient?"+query); r.status != 403 || r.code() != "search-hidden" {
 			t.Errorf("%s: %d %s", query, r.status, r.code())
+		}
+	}
+}
+
+// TestKeptIDs follows references and addresses to resources whose ids are kept: these are tokens
+// nevertheless, and lead there as the ids do.
+func TestKeptIDs(t *testing.T) {
+	w := newWorld(t, withConfig(func(y string) string { return y + "policy:\n  bundle: bundle\n" }), withBundle(map[string]string{
+		"halfdoor/decision.rego": strings.ReplaceAll(allowAll, `"access"`, `"kept"`),
+		"halfdoor/datasets/kept/data.yaml": `title: Ids kept
+version: 1
+resources:
+  Location: {id: keep, managingOrganization: reference}
+  Organization: {id: keep, name: keep}
+`}))
+	token := w.token("demo-access", demo.TokenOptions{})
+	entry := w.get(token, "/Location?_count=1").json().Get("entry.0")
+	id := w.sandbox.IDs("Location")[0]
+	if entry.Get("resource.id").String() != id {
+		t.Fatalf("entry %s", entry)
+	}
+	organization := entry.Get("resource.managingOrganization.reference").String()
+	for _, path := range []string{"/Location/" + id, strings.TrimPrefix(entry.Get("fullUrl").String(), w.fhir), "/" + organization, "/Location?organization=" + organization} {
+		if r := w.get(token, path); r.status != 200 {
+			t.Errorf("%s: %d %s", path, r.status, r.body)
 		}
 	}
 }

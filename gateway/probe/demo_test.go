@@ -109,7 +109,7 @@ func TestAttacks(t *testing.T) {
 // dataset to judge by.
 func TestAttacksByDesk(t *testing.T) {
 	_, attack := start(t)
-	for _, desk := range []struct{ name, client, dataset string }{{"access", "demo-access", "access"}, {"billing", "demo-billing", "billing"}, {"no dataset", "demo-scheduling", ""}} {
+	for _, desk := range []struct{ name, client, dataset string }{{"billing", "demo-billing", "billing"}, {"no dataset", "demo-scheduling", ""}} {
 		t.Run(desk.name, func(t *testing.T) {
 			o := attack(desk.client, desk.dataset)
 			o.Only = []string{"leak/*"}

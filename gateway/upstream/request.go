@@ -34,11 +34,16 @@ func (e *EHR) request(c Call) (*http.Request, error) {
 	}
 	target := url.URL{Scheme: e.base.Scheme, Host: e.base.Host, Path: e.base.Path, RawQuery: c.Query}
 	if c.Path != "" {
-		// A list may be named with a slash after it; some servers write links to their pages so.
-		if !validPath(strings.TrimSuffix(c.Path, "/")) {
+		// A list may be named with a slash after it; some servers write links to their pages so. All that is in a
+		// compartment has a star for its type (FHIR R4, section 3.1.0.10.2).
+		plain, all := strings.CutSuffix(strings.TrimSuffix(c.Path, "/"), "/*")
+		if !validPath(plain) {
 			return nil, invalid("path is not a plain path below the base URL")
 		}
 		target.Path += "/" + c.Path
+		if all {
+			target.RawPath = target.Path // net/url would escape the star
+		}
 	}
 	if target.Path == "" {
 		target.Path = "/"

@@ -37,6 +37,7 @@ func TestWhatGoesOut(t *testing.T) {
 		{"no bearer", upstream.Call{Method: "GET", Path: "Patient"}, true, "/a/fhir/Patient", nil},
 		{"HEAD", upstream.Call{Method: "HEAD", Path: "Patient/$everything"}, true, "/a/fhir/Patient/$everything", nil},
 		{"the base", upstream.Call{Method: "GET", Query: "_getpages=x|y"}, true, "/a/fhir?_getpages=x|y", nil},
+		{"all of a compartment", upstream.Call{Method: "GET", Path: "Patient/1/*", Query: "_type=Task"}, true, "/a/fhir/Patient/1/*?_type=Task", nil},
 		{"a list with a slash", upstream.Call{Method: "GET", Path: "Patient/", Query: "_page_token=1"}, true, "/a/fhir/Patient/?_page_token=1", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -106,6 +107,10 @@ func TestWhatIsNotSent(t *testing.T) {
 		{"dots", upstream.Call{Method: "GET", Path: "Patient/../admin"}, target},
 		{"only dots", upstream.Call{Method: "GET", Path: ".."}, target},
 		{"dots at the end", upstream.Call{Method: "GET", Path: "Patient/../"}, target},
+		{"a star", upstream.Call{Method: "GET", Path: "*"}, target},
+		{"a star inside", upstream.Call{Method: "GET", Path: "Patient/*/1"}, target},
+		{"part of a star", upstream.Call{Method: "GET", Path: "Patient/1*"}, target},
+		{"two stars", upstream.Call{Method: "GET", Path: "Patient/1/*/*"}, target},
 		{"one dot", upstream.Call{Method: "GET", Path: "Patient/."}, target},
 		{"empty segment", upstream.Call{Method: "GET", Path: "Patient//1"}, target},
 		{"two slashes at the end", upstream.Call{Method: "GET", Path: "Patient//"}, target},
@@ -151,7 +156,7 @@ func TestWhatIsNotSent(t *testing.T) {
 // below the configured base.
 func FuzzRequest(f *testing.F) {
 	for _, seed := range [][3]string{
-		{"Patient/1", "a=b", "r"}, {"", "x", "r"}, {"Patient/", "", "r"}, {"Patient/$match", "a=%41|b", "r"},
+		{"Patient/1", "a=b", "r"}, {"", "x", "r"}, {"Patient/", "", "r"}, {"Patient/$match", "a=%41|b", "r"}, {"Patient/1/*", "_type=Task", "r"},
 		{"a~b_c.d-e", "[]{}^", "~"}, {"..", "", "r"}, {"a/../b", "", "r"}, {"a\r\nb", "#", "\r\n"}, {"//h", "%", " "}, {"a", "?", ""},
 	} {
 		f.Add(seed[0], seed[1], seed[2])
@@ -196,7 +201,7 @@ func FuzzRequest(f *testing.F) {
 		if err != nil || req.Host != "localhost:1" || u.Host != "" || u.RawQuery != query {
 			t.Fatalf("target %q of %q", req.RequestURI, req.Host)
 		}
-		if rest, ok := strings.CutPrefix(u.Path, "/fhir/r4"); !ok || rest != "" && rest != "/"+p || u.RawPath != "" ||
+		if rest, ok := strings.CutPrefix(u.Path, "/fhir/r4"); !ok || rest != "" && rest != "/"+p || u.RawPath != "" && u.RawPath != "/fhir/r4/"+p ||
 			path.Clean(u.Path) != strings.TrimSuffix(u.Path, "/") {
 			t.Fatalf("path %q", u.Path)
 		}
