@@ -30,6 +30,8 @@ type RunOptions struct {
 	LogFS   accesslog.FS     // as in Options
 	Quota   Quota            // as in Options
 
+	Outcomes Outcomes // as in Options
+
 	Listener, Admin net.Listener     // Run closes them; default: opened as the configuration says
 	Reload          <-chan os.Signal // each asks for a reload
 	Ready           func(Addresses)  // called once, when calls are served
@@ -51,7 +53,7 @@ func Run(ctx context.Context, o RunOptions) error {
 	if cfg, err = o.Load(); err != nil { // again: what changed before the watch began is in it now
 		return err
 	}
-	g, err := New(Options{Config: cfg, Logger: o.Logger, Version: o.Version, Now: o.Now, LogFS: o.LogFS, Quota: o.Quota})
+	g, err := New(Options{Config: cfg, Logger: o.Logger, Version: o.Version, Now: o.Now, LogFS: o.LogFS, Quota: o.Quota, Outcomes: o.Outcomes})
 	if err != nil {
 		return err
 	}

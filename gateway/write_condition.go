@@ -99,9 +99,6 @@ func (w *change) find(ctx context.Context, look *admission, q *query) (ids []str
 // permitted and decided like any other.
 func (w *change) create(ctx context.Context) error {
 	a := w.ask
-	if gjson.GetBytes(a.req.Input, "id").Exists() {
-		return refusal("no-such-target")
-	}
 	req := *a.req
 	req.Interaction, req.IfMatch = fhir.Create, ""
 	floor, err := smart.Permit(&a.caller.Grant, &req)

@@ -106,3 +106,14 @@ func (w *world) real(kind, token string) (id string, body []byte) {
 	w.t.Fatalf("no %s has the token %s", kind, token)
 	return "", nil
 }
+
+// withEverything is a policy that allows the scheduling desk every interaction with its types.
+var withEverything = []setting{
+	withConfig(func(y string) string { return y + "policy: {bundle: bundle}\n" }),
+	withBundle(map[string]string{"halfdoor/decision.rego": `package halfdoor
+
+# METADATA
+# entrypoint: true
+decision := {"allow": true, "dataset": "scheduling", "reason": {"code": "ok", "text": "Everything."}}
+`}),
+}
