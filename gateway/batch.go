@@ -30,7 +30,8 @@ func (c *call) batch(ctx context.Context, e errand, req *fhir.Request) error {
 	b := &bundle{call: c, kind: "batch-response"}
 	defer c.letGo()
 	for i, entry := range req.Entries {
-		err := b.part(i, entry, func(sub *call) error {
+		sub, p := b.place(i, entry)
+		err := b.fill(sub, p, func() error {
 			if entry.Err != nil {
 				return entry.Err
 			}
@@ -51,36 +52,35 @@ func (c *call) batch(ctx context.Context, e errand, req *fhir.Request) error {
 	return b.close()
 }
 
-// part serves one entry. It returns an error where the whole call has to end.
-func (b *bundle) part(i int, entry fhir.Entry, serve func(*call) error) error {
+// place is the call that an entry is, with what it has of the whole's, and where its answer goes.
+func (b *bundle) place(i int, entry fhir.Entry) (*call, *part) {
 	p := &part{of: b, header: http.Header{}}
-	sub := b.sub(i, entry.Method, p)
-	sub.among = b.rec.Request.Entries
-	defer b.g.metrics.observe(sub)
+	s := &call{g: b.g, gen: b.gen, w: p, ctl: http.NewResponseController(p), ids: b.ids, begun: b.g.now(), rec: b.rec}
+	s.ids.request += "#" + strconv.Itoa(i+1)
+	s.among = b.rec.Request.Entries
+	s.rec.Time, s.rec.RequestID, s.rec.Request = s.begun, s.ids.request, accesslog.Request{Method: entry.Method}
 	if entry.Err != nil {
-		sub.asks(nil, entry.Err)
+		s.asks(nil, entry.Err)
 	} else {
-		sub.head, p.hints = entry.Request.Head, entry.Request.Return == "OperationOutcome"
-		sub.asks(entry.Request, nil)
+		s.head, p.hints = entry.Request.Head, entry.Request.Return == "OperationOutcome"
+		s.asks(entry.Request, nil)
 	}
-	if err := serve(sub); err != nil {
+	return s, p
+}
+
+// fill has an entry answered in its place. It returns an error where the whole call has to end.
+func (b *bundle) fill(sub *call, p *part, serve func() error) error {
+	defer b.g.metrics.observe(sub)
+	_ = sub.await(b.gen.longest) // where this fails, the server's own timeout holds
+	if err := serve(); err != nil {
 		r := b.g.settle(sub, err)
 		if r == nil {
 			return err
 		}
-		if r.Code == "log-unavailable" { // what cannot be recorded is not refused in its place either
+		if b.g.log.Err() != nil { // what cannot be recorded is not refused in its place either
 			return r
 		}
 		sub.deny(r)
 	}
 	return p.close()
-}
-
-// sub is the call that an entry is, with what it has of the whole's.
-func (c *call) sub(i int, method string, w http.ResponseWriter) *call {
-	s := &call{g: c.g, gen: c.gen, w: w, ctl: http.NewResponseController(w), ids: c.ids, begun: c.g.now(), rec: c.rec}
-	s.ids.request += "#" + strconv.Itoa(i+1)
-	s.rec.Time, s.rec.RequestID, s.rec.Request = s.begun, s.ids.request, accesslog.Request{Method: method}
-	_ = s.await(c.gen.longest) // where this fails, the server's own timeout holds
-	return s
 }

@@ -29,6 +29,7 @@ type Refusal struct {
 	allow      string // 405: the methods that would do
 	retryAfter string // seconds, as the EHR said
 	challenge  string // 401: the RFC 6750 error code; "" when no token came
+	entry      int    // of a transaction: the one for which it is refused, counted from 1; else 0
 }
 
 // Error is the public sentence.
@@ -90,6 +91,9 @@ var answers = map[string]answer{
 	"patient-quota":       {429, "throttled", "This account has been told of as many different patients within an hour as it may. Patients of the last hour can still be looked up; others later.", soon},
 	"quota-unavailable":   {503, "exception", "The gateway cannot count whom it tells of whom, so nothing may be disclosed. Its operators have been told.", soon},
 	"too-many-calls":      {429, "throttled", "The app calls more often than it may. Wait a moment, and try again.", soon},
+	"transaction-refused": {424, "business-rule", "Another entry of the transaction was refused, so nothing of it was carried out.", after},
+	"transaction-mixed":   {403, "forbidden", "The entries of one transaction have to be of one desk's minimum dataset. Send them apart.", never},
+	"transaction-twice":   {400, "invalid", "Two entries of the transaction write the same resource.", after},
 	"batch-timeout":       {504, "timeout", "The entries before this one took all the time that a batch may take. Ask for it again, in a smaller batch.", soon},
 	"overloaded":          {503, "throttled", "The gateway has as many calls as it can serve.", soon},
 	"log-unavailable":     {503, "exception", "The access log cannot be written, so nothing may be disclosed. The gateway's operators have been told.", soon},
@@ -156,6 +160,7 @@ func denied(dec *policies.Decision) *Refusal {
 // refused maps an error of any step. What it does not know is a 500 that says nothing.
 func refused(err error) *Refusal {
 	var (
+		entry  *entryError
 		own    *Refusal
 		token  *auth.Error
 		parse  *fhir.Error
@@ -164,6 +169,10 @@ func refused(err error) *Refusal {
 		ehr    *upstream.Error
 	)
 	switch {
+	case errors.As(err, &entry): // before what it wraps
+		r := *refused(entry.err)
+		r.entry = entry.number
+		return &r
 	case errors.As(err, &own):
 		return own
 	case errors.Is(err, accesslog.ErrPoisoned), errors.Is(err, accesslog.ErrClosed):
@@ -173,7 +182,9 @@ func refused(err error) *Refusal {
 	case errors.As(err, &token):
 		return refusedToken(token)
 	case errors.As(err, &parse):
-		return refusedRequest(parse)
+		r := refusedRequest(parse)
+		r.entry = parse.Entry
+		return r
 	case errors.Is(err, smart.ErrNoPatient):
 		return refusal("scope-patient")
 	case errors.Is(err, smart.ErrGranular):
@@ -418,8 +429,12 @@ func (c *call) deny(r *Refusal) {
 	} else if r.status == http.StatusServiceUnavailable {
 		h.Set("Retry-After", "1")
 	}
+	issue := fhir.Issue{Code: r.issue, Detail: r.Code, Text: r.text}
+	if r.entry > 0 {
+		issue.Expression = []string{"Bundle.entry[" + strconv.Itoa(r.entry-1) + "]"} // FHIRPath counts from 0
+	}
 	body := fhir.AppendOutcome(nil, fhir.Outcome{
-		Issues:      []fhir.Issue{{Code: r.issue, Detail: r.Code, Text: r.text}},
+		Issues:      []fhir.Issue{issue},
 		Correlation: c.ids.correlation, Retry: r.retry,
 	})
 	h.Set("Content-Length", strconv.Itoa(len(body)))

@@ -82,8 +82,11 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 	}
 	c.about(desk)
 	e := errand{caller, desk, route, seal}
-	if req.Interaction == fhir.Batch {
+	switch req.Interaction {
+	case fhir.Batch:
 		return c.batch(r.Context(), e, req)
+	case fhir.Transaction:
+		return c.transaction(r.Context(), e, req)
 	}
 	return c.answer(r.Context(), e, req)
 }
@@ -99,41 +102,17 @@ type errand struct {
 // answer is the path of one interaction that is understood: floor, policy, admission, the EHR,
 // and its answer.
 func (c *call) answer(ctx context.Context, e errand, req *fhir.Request) error {
-	if err := performed(req); err != nil {
-		return err
-	}
-	page, req, err := c.turn(e, req) // a page is the search that it continues
+	ask, page, err := c.judge(ctx, e, req)
 	if err != nil {
 		return err
-	}
-	if req, err = c.lookup(req); err != nil { // a $match is the search by the same facts
-		return err
-	}
-
-	// The floor is code, the policy only narrows it.
-	floor, err := smart.Permit(&e.caller.Grant, req)
-	if err != nil {
-		return err
-	}
-	dec, err := c.gen.policies.Decide(ctx, c.input(e, req))
-	c.decided(dec)
-	if err != nil {
-		return err
-	}
-	if !dec.Allow {
-		return denied(dec)
 	}
 
 	// What the dataset hides cannot be asked about; tokens become ids.
-	ask := admission{errand: e, gen: c.gen, floor: floor, dec: dec, req: req}
-	if req.Interaction.Writes() {
-		return c.write(ctx, &ask)
+	if ask.req.Interaction.Writes() {
+		return c.write(ctx, ask)
 	}
-	query, err := ask.admit(ctx, c, page)
+	query, err := ask.question(ctx, c, page)
 	if err != nil {
-		return err
-	}
-	if err := query.boundCandidates(); err != nil {
 		return err
 	}
 
@@ -144,4 +123,42 @@ func (c *call) answer(ctx context.Context, e errand, req *fhir.Request) error {
 		return err
 	}
 	return c.disclose(ctx, query, resp)
+}
+
+// judge says whether an interaction may be served, and as what.
+func (c *call) judge(ctx context.Context, e errand, req *fhir.Request) (*admission, *page, error) {
+	if err := performed(req); err != nil {
+		return nil, nil, err
+	}
+	page, req, err := c.turn(e, req) // a page is the search that it continues
+	if err != nil {
+		return nil, nil, err
+	}
+	if req, err = c.lookup(req); err != nil { // a $match is the search by the same facts
+		return nil, nil, err
+	}
+
+	// The floor is code, the policy only narrows it.
+	floor, err := smart.Permit(&e.caller.Grant, req)
+	if err != nil {
+		return nil, nil, err
+	}
+	dec, err := c.gen.policies.Decide(ctx, c.input(e, req))
+	c.decided(dec)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !dec.Allow {
+		return nil, nil, denied(dec)
+	}
+	return &admission{errand: e, gen: c.gen, floor: floor, dec: dec, req: req}, page, nil
+}
+
+// question is what the EHR is asked for a read or a search.
+func (a *admission) question(ctx context.Context, c *call, p *page) (*query, error) {
+	q, err := a.admit(ctx, c, p)
+	if err != nil {
+		return nil, err
+	}
+	return q, q.boundCandidates()
 }

@@ -34,6 +34,8 @@ type change struct {
 	absent  string     // If-None-Exist: a query
 	about   subjects   // whom the write is about
 	told    *told      // once the client is told
+
+	within func(reference string) bool // whether one is to what another entry of a transaction makes; nil outside of one
 }
 
 // write serves a create, update, patch or delete.
@@ -196,6 +198,7 @@ func (w *change) options() transforms.WriteOptions {
 	w.about = subjects{of: w}
 	return transforms.WriteOptions{
 		Options: w.filter(w.query()), Open: opener{w.ask}, View: &viewer{about: &w.about}, Limit: int(w.gen.body),
+		Within: w.within,
 	}
 }
 

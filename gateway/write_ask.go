@@ -20,6 +20,22 @@ const (
 
 // send asks the EHR, once, whatever becomes of the client: a write that was begun is seen to its end.
 func (w *change) send(ctx context.Context) (*upstream.Response, error) {
+	c := w.outgoing()
+	w.fate = unknown
+	resp, err := w.ask.route.ehr.Do(context.WithoutCancel(ctx), c)
+	w.fate = arrived(resp, err)
+	switch {
+	case err != nil:
+		return nil, err
+	case w.fate == done:
+		return resp, nil
+	}
+	resp.Body.Close()
+	return nil, w.refusedStatus(resp)
+}
+
+// outgoing is what the EHR is sent.
+func (w *change) outgoing() upstream.Call {
 	req := w.ask.req
 	c := upstream.Call{Method: http.MethodPut, Path: req.Type + "/" + w.id, IfMatch: w.version, Body: w.body, Header: w.ids.headers()}
 	switch req.Interaction {
@@ -34,24 +50,24 @@ func (w *change) send(ctx context.Context) (*upstream.Response, error) {
 			c.Return = "minimal"
 		}
 	}
-	w.fate = unknown
-	resp, err := w.ask.route.ehr.Do(context.WithoutCancel(ctx), c)
+	return c
+}
+
+// arrived is what is known of a write by what came of asking for it.
+func arrived(resp *upstream.Response, err error) fate {
 	if err != nil {
 		if e := (*upstream.Error)(nil); errors.As(err, &e) && !e.Sent {
-			w.fate = unsent
+			return unsent
 		}
-		return nil, err
+		return unknown
 	}
-	switch resp.Status {
-	case http.StatusOK, http.StatusCreated, http.StatusNoContent:
-		w.fate = done
-		return resp, nil
+	switch status := resp.Status; {
+	case status == http.StatusOK, status == http.StatusCreated, status == http.StatusNoContent:
+		return done
+	case status < http.StatusInternalServerError, status == http.StatusServiceUnavailable, status == http.StatusNotImplemented:
+		return unsent // RFC 9110, section 15.5: it was refused
 	}
-	resp.Body.Close()
-	if resp.Status < http.StatusInternalServerError || resp.Status == http.StatusServiceUnavailable || resp.Status == http.StatusNotImplemented {
-		w.fate = unsent // RFC 9110, section 15.5: it was refused
-	}
-	return nil, w.refusedStatus(resp)
+	return unknown
 }
 
 // refusedStatus maps an EHR's answer that is not a success.
