@@ -57,14 +57,21 @@ func (a *admission) openValues(kinds []string, p fhir.Param) (_ fhir.Param, ok b
 	return p, len(values) > 0
 }
 
-// openAny opens an id as that of the type whose token it is.
+// openAny opens an id as that of the type whose token it is. Where several types are searched, an
+// id that one of them keeps would find a resource of another by its own id: it has to be a token,
+// unless all of them keep theirs.
 func (a *admission) openAny(kinds []string, id string) (string, bool) {
+	if len(kinds) == 1 {
+		return a.open(kinds[0], id)
+	}
+	kept := true
 	for _, kind := range kinds {
-		if real, ok := a.open(kind, id); ok {
+		if real, err := a.seal.Open(kind, id); err == nil {
 			return real, true
 		}
+		kept = kept && a.dec.Plan.Method(kind, "id") == transforms.Keep
 	}
-	return "", false
+	return id, kept
 }
 
 // openReference opens "token", "Type/token" or the gateway's own URL of a resource. A bare

@@ -57,7 +57,7 @@ func (a *admission) judge(ctx context.Context, c *call, kind string, needs smart
 		return smart.ErrGranular
 	}
 	in := c.input(a.errand, a.req)
-	in.Request = policies.Request{Interaction: string(fhir.Read), Type: kind}
+	in.Request = policies.Request{Interaction: string(fhir.Read), Type: kind, Entries: in.Request.Entries}
 	if needs&smart.Search != 0 {
 		in.Request.Interaction, in.Request.Parameters = string(fhir.SearchType), parameters
 	}

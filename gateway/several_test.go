@@ -138,6 +138,29 @@ func TestSeveralTypes(t *testing.T) {
 	}
 }
 
+// TestIDOfSeveralTypes has a dataset that keeps the ids of one type: by such an id, nobody of
+// another type is found.
+func TestIDOfSeveralTypes(t *testing.T) {
+	w := newWorld(t, append(versions(""), withBundle(map[string]string{
+		"halfdoor/decision.rego": strings.ReplaceAll(allowAll, `"dataset": "access"`, `"dataset": "ids"`),
+		"halfdoor/datasets/ids/data.yaml": "title: Ids\nversion: 1\nresources:\n" +
+			"  Patient: {id: token, active: keep}\n  Location: {id: keep, status: keep}\n  Organization: {id: keep, active: keep}\n",
+	}))...)
+	token := w.token("demo-access", demo.TokenOptions{Scopes: []string{"system/*.rs"}})
+	patient, place := w.sandbox.IDs("Patient")[3], w.sandbox.IDs("Location")[0]
+	sealed := w.sealer("demo-access")("Patient", patient)
+	for path, want := range map[string]int{
+		"/?_type=Location,Patient&_id=" + patient: 0, "/?_type=Patient,Location&_id=" + patient: 0, "/?_type=Location,Patient&_id=" + place: 0,
+		"/?_type=Location,Patient&_id=" + sealed: 1, "/?_type=Location,Organization&_id=" + place: 1, "/Location?_id=" + place: 1,
+	} {
+		r := w.get(token, path)
+		if n := len(r.json().Get("entry").Array()); r.status != 200 || n != want {
+			t.Errorf("%s: %d, %d entries, want %d", path, r.status, n, want)
+		}
+		w.record(r)
+	}
+}
+
 // TestFocusIsNoCompartment has an EHR that takes what an observation looks at for whom it is of.
 func TestFocusIsNoCompartment(t *testing.T) {
 	w := newWorld(t, append(versions(""), withBundle(map[string]string{
