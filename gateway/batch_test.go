@@ -186,7 +186,6 @@ func TestBatchURLs(t *testing.T) {
 		"GET %4Cocation/%252e",
 		"GET Location/" + id + "?x=/metadata",
 		"GET ",
-		"GET ?_type=Location",
 		"GET metadata",
 		"GET .well-known/smart-configuration",
 		"POST ",
