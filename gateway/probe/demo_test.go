@@ -129,7 +129,7 @@ var passesBare = []string{
 	"leak/metadata-in-query", "leak/full-url", "leak/include-url", "leak/filter", "leak/text", "leak/query-list", "leak/elements", "leak/head", "leak/id-prefix", "leak/own-prefix",
 	"leak/double-slash", "leak/graphql", "leak/export", "leak/operation",
 	"refuse/post-search-disagrees", "refuse/method-override", "refuse/write-back",
-	"wire/absolute-form", "wire/host", "wire/te-cl", "wire/h2-resets",
+	"wire/absolute-form", "wire/host", "wire/te-cl", "wire/h2-resets", "wire/failure",
 }
 
 // TestBareEHR grades the sandbox EHR without a gateway: every leak that it can have shows.

@@ -125,7 +125,7 @@ func TestGullible(t *testing.T) {
 	defer front.Close()
 	g.base = behind.URL + demo.BasePath
 	g.ehr.SetBaseURL(g.base)
-	elsewhere := map[string]bool{"wire/te-cl": true, "wire/h2-resets": true} // below
+	elsewhere := map[string]bool{"wire/te-cl": true, "wire/h2-resets": true, "wire/failure": true} // below
 	o := probe.Options{URL: front.URL + demo.BasePath, Token: "any", PatientToken: "held", Patient: g.ehr.IDs("Patient")[0], EHR: g.base, Dataset: dataset(t, "scheduling")}
 	for _, name := range passesBare {
 		if !elsewhere[name] {
@@ -221,5 +221,23 @@ func TestDrowned(t *testing.T) {
 	check(t, err)
 	if report.Results[0].OK || !strings.Contains(report.Results[0].Evidence, "streams were reset") {
 		t.Errorf("%+v", report.Results)
+	}
+}
+
+// TestFailure attacks a server that fails at what it does not expect.
+func TestFailure(t *testing.T) {
+	_, base := sandbox(t, func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.Contains(r.URL.RawQuery, "_sort") {
+				w.WriteHeader(http.StatusInternalServerError)
+				return
+			}
+			h.ServeHTTP(w, r)
+		})
+	})
+	report, err := probe.Run(context.Background(), probe.Options{URL: base, Token: "any", Only: []string{"leak/sort", "wire/failure"}})
+	check(t, err)
+	if last := report.Results[1]; last.OK || !strings.Contains(last.Evidence, "500: GET /Patient?_count=50&_sort=") {
+		t.Errorf("%+v", last)
 	}
 }

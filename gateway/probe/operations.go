@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"encoding/json"
 	"net/url"
 	"strings"
 )
@@ -21,6 +22,9 @@ func operationChecks() []Check {
 		{Name: "leak/export", Attack: "$export",
 			Sentence: "$export of the system, of patients and of groups, by GET and POST: refused; an export that begins has failed.",
 			Advice:   "Refuse $export.", do: export},
+		{Name: "leak/match", Attack: "search oracles: $match", needs: needsEHR,
+			Sentence: "$match by one hidden element, with a value that is there and one that is not: the answers are the same, and nothing hidden comes.",
+			Advice:   "Match only by complete combinations that a desk is told by its caller, and filter what is found.", do: match},
 		{Name: "leak/operation", Attack: "unknown operations at every level",
 			Sentence: "Known and made-up operations at the system, types, instances and versions: refused, or nothing hidden comes.",
 			Advice:   "Refuse operations by default; name those that may be called.",
@@ -54,6 +58,36 @@ func graphql(a *attempt) {
 					a.fail("$graphql was answered: %s", got.what)
 				}
 			}
+		}
+	}
+}
+
+func match(a *attempt) {
+	day := a.canaries.of("patient", "birthDate")
+	ask := func(path string, member string, value func(v string) any) func(string) answer {
+		return func(v string) answer {
+			body, err := json.Marshal(node{"resourceType": "Parameters", "parameter": []node{{"name": "resource", "resource": node{"resourceType": "Patient", member: value(v)}}, {"name": "onlyCertainMatches", "valueBoolean": false}}})
+			if err != nil {
+				return answer{err: err}
+			}
+			got := a.post(path, fhirType, string(body))
+			got.what += " by " + member
+			a.seek(got, nil)
+			return got
+		}
+	}
+	for _, path := range []string{"/Patient/$match", "/Patient/" + a.id("patient") + "/$match"} {
+		if a.judge.hides("Patient", "birthDate") {
+			a.compare(ask(path, "birthDate", func(v string) any { return v }), day, "1799-12-31")
+		}
+		if a.judge.hides("Patient", "address.city") {
+			a.compare(ask(path, "address", func(v string) any { return []node{{"city": v}} }), a.canaries.of("patient", "address.city"), miss)
+		}
+		if a.judge.hides("Patient", "telecom.value") {
+			a.compare(ask(path, "telecom", func(v string) any { return []node{{"system": "phone", "value": v}} }), a.canaries.of("patient", "telecom.value"), miss)
+		}
+		if a.judge.hides("Patient", "name.family") {
+			a.compare(ask(path, "name", func(v string) any { return []node{{"family": v}} }), a.canaries.of("patient", "name.family"), miss)
 		}
 	}
 }

@@ -81,6 +81,9 @@ func (a *attempt) converse(text string, most int) []answer {
 		body, err := io.ReadAll(io.LimitReader(resp.Body, mostBody))
 		resp.Body.Close()
 		all = append(all, answer{what: what, status: resp.StatusCode, header: resp.Header, body: body, err: err})
+		if resp.StatusCode == http.StatusInternalServerError {
+			a.target.failures = append(a.target.failures, what)
+		}
 		method = http.MethodGet
 	}
 	_ = conn.Close() // ends the writing

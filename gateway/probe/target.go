@@ -30,7 +30,8 @@ type target struct {
 	timeout time.Duration
 
 	sent, most int
-	fatal      error // why nothing more is sent
+	fatal      error    // why nothing more is sent
+	failures   []string // requests at which the gateway failed
 }
 
 func newTarget(base *url.URL, o Options) *target {
@@ -180,6 +181,9 @@ func (t *target) once(ctx context.Context, q request) answer {
 	defer resp.Body.Close()
 	a.status, a.header = resp.StatusCode, resp.Header
 	a.body, a.err = io.ReadAll(io.LimitReader(resp.Body, mostBody))
+	if a.status == http.StatusInternalServerError {
+		t.failures = append(t.failures, a.what)
+	}
 	return a
 }
 

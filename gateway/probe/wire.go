@@ -44,6 +44,15 @@ func wireChecks() []Check {
 		{Name: "wire/no-store", Attack: "answers kept in caches",
 			Sentence: "Answers with patient data say Cache-Control: no-store (or private, no-cache).",
 			Advice:   "Send Cache-Control: no-store with every answer.", do: noStore},
+		{Name: "wire/failure", Attack: "requests at which the server fails",
+			Sentence: "All of the requests before: none was answered with 500.",
+			Advice:   "Refuse by a decision: an error that nobody expected may have done half of its work.",
+			do: func(a *attempt) {
+				for _, what := range a.target.failures {
+					a.fail("500: %s", what)
+				}
+				a.note("%d requests", a.target.sent)
+			}},
 	}
 }
 
