@@ -56,6 +56,8 @@ func outOf(coding string, body []byte) ([]byte, error) {
 			return nil, err
 		}
 		src = r
+	case "br":
+		src = brotli.NewReader(src)
 	case "zstd":
 		r, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1))
 		if err != nil {
@@ -98,7 +100,7 @@ func TestCodings(t *testing.T) {
 			t.Fatalf("%s: %s", path, want)
 		}
 		for _, from := range []string{"", "gzip", "deflate", "bare", "br", "zstd"} {
-			for _, to := range []string{"", "gzip", "zstd"} {
+			for _, to := range []string{"", "gzip", "zstd", "br"} {
 				r := w.get(token, path, "Accept-Encoding", to, "X-Request-Id", "coding-"+from)
 				sent := r.header.Get("Content-Encoding")
 				body, err := outOf(sent, r.body)
@@ -175,7 +177,10 @@ func TestCodingHeaders(t *testing.T) {
 			{"GET", "gzip", 200, map[bool]string{false: "gzip"}[small], ""},
 			{"GET", "gzip;q=0.5, zstd", 200, map[bool]string{false: "zstd"}[small], ""},
 			{"GET", "gzip, identity;q=0", 200, "gzip", ""},
-			{"GET", "br, *;q=0", 406, "", "not-acceptable"},
+			{"GET", "br", 200, map[bool]string{false: "br"}[small], ""},
+			{"GET", "br, *;q=0", 200, "br", ""},
+			{"GET", "gzip, br, zstd", 200, map[bool]string{false: "zstd"}[small], ""},
+			{"GET", "compress, *;q=0", 406, "", "not-acceptable"},
 			{"GET", "gzip;q=7", 400, "", "header-malformed"},
 			{"HEAD", "gzip", 200, "", ""},
 		} {
@@ -234,7 +239,7 @@ func TestWindowsInACoding(t *testing.T) {
 	g, err := gateway.New(gateway.Options{Config: cfg, Logger: zerolog.Nop()})
 	check(t, err)
 	var plain []int // where each window ends
-	for _, coding := range []string{"", "gzip", "zstd"} {
+	for _, coding := range []string{"", "gzip", "zstd", "br"} {
 		r := httptest.NewRequest("GET", "/fhir/Location", nil)
 		id := "windows-" + coding
 		r.Header.Set("Authorization", "Bearer "+token)
@@ -267,7 +272,7 @@ func TestWindowsInACoding(t *testing.T) {
 		}
 	}
 	w.ehr.Set(demo.FaultInvalidJSON, 12<<10)
-	for _, coding := range []string{"gzip", "zstd"} {
+	for _, coding := range []string{"gzip", "zstd", "br"} {
 		r := httptest.NewRequest("GET", "/fhir/Location", nil)
 		r.Header.Set("Authorization", "Bearer "+token)
 		r.Header.Set("Accept-Encoding", coding)
@@ -296,7 +301,7 @@ func TestACutIsSeenInACoding(t *testing.T) {
 		speak(w)
 		w.untouched()
 		token := w.token("demo-scheduling", demo.TokenOptions{})
-		for _, coding := range []string{"gzip", "zstd"} {
+		for _, coding := range []string{"gzip", "zstd", "br"} {
 			for _, after := range []int{30 << 10, 60 << 10, 61 << 10} {
 				w.ehr.Set(demo.FaultCut, after)
 				r := w.get(token, "/Appointment?_count=1000", "Accept-Encoding", coding)

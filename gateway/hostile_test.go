@@ -133,6 +133,23 @@ func TestNotASearchset(t *testing.T) {
 	}
 }
 
+// TestNoType has an EHR that does not say what it sends, in the first entry and behind a good one.
+func TestNoType(t *testing.T) {
+	const good = `{"resource":{"resourceType":"Location","id":"1","status":"active"}}`
+	for _, entries := range []string{
+		`{"resource":{"id":"1","status":"active"}}`, good + `,{"resource":{"id":"2"}}`, good + `,{"resource":{"resourceType":7,"id":"2"}}`,
+	} {
+		w := newWorld(t, withEHR(says(`{"resourceType":"Bundle","type":"searchset","entry":[`+entries+`]}`)))
+		r := w.get(w.token("demo-scheduling", demo.TokenOptions{}), "/Location")
+		if r.status != 502 || r.code() != "ehr-invalid" {
+			t.Errorf("%s: %d %s", entries, r.status, r.body)
+		}
+		if rec := w.record(r); rec.Kind != accesslog.KindRefusal || rec.Code != "ehr-invalid" || len(rec.Subjects) != 0 {
+			t.Errorf("%s: record %+v", entries, rec)
+		}
+	}
+}
+
 // TestMetricLabels has an EHR that invents resource types: none becomes a label.
 func TestMetricLabels(t *testing.T) {
 	w := newWorld(t, withEHR(says(`{"resourceType":"Bundle","type":"searchset","entry":[{"resource":{"resourceType":"Oddwick","id":"1"}},{"resource":{"resourceType":"Observation","id":"1"}}]}`)))

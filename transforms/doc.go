@@ -30,7 +30,9 @@
 //
 // It refuses input that is not exactly one JSON object by RFC 8259 in UTF-8, that names a member
 // twice in one object (after unescaping, in dropped values too), nests deeper than [MaxDepth], or
-// has more than [MaxKeys] members in one object. Refusing may come after the first windows have
+// has more than [MaxKeys] members in one object; and a resource, at the root or in an entry, that does
+// not say what it is ([ErrNoType]): nobody can tell whether it may leave, and an EHR that sends one is
+// not to be relied on for the rest. A contained one is only left out, with what refers to it. Refusing may come after the first windows have
 // been released; the stream then ends there, and is never closed neatly.
 //
 // What clients send goes the other way by the same plan: [Plan.Create], [Plan.Merge] and [Plan.Patch]
