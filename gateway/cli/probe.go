@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -107,6 +108,9 @@ func (p *probing) run(c *cobra.Command) (report *probe.Report, err error) {
 		if p.options.URL != "" || p.token != "" || p.options.EHR != "" || p.held != "" {
 			return nil, usage{errors.New("--demo brings its own gateway, EHR and tokens")}
 		}
+		if !slices.Contains([]string{"", "access", "scheduling", "billing"}, p.dataset) {
+			return nil, usage{errors.New("--demo has the desks and datasets access, scheduling and billing")}
+		}
 		d, err := demo.Start(c.Context(), demo.Options{Listen: "127.0.0.1:0", Log: c.ErrOrStderr(), Version: version()})
 		if err != nil {
 			return nil, err
@@ -126,13 +130,18 @@ func (p *probing) run(c *cobra.Command) (report *probe.Report, err error) {
 	return report, p.explain(err)
 }
 
-// ofDemo takes the part of the scheduling desk, whose dataset has the most types.
+// ofDemo takes the part of the desk that the dataset is named after, or of the scheduling desk,
+// whose dataset has the most types.
 func (p *probing) ofDemo(d *demo.Demo) (err error) {
 	p.options.URL, p.options.EHR, p.options.Patient, p.ca = d.FHIR(), d.EHR(), d.Patient(), d.CA()
-	if p.dataset == "" {
+	other := "demo-billing"
+	switch p.dataset {
+	case "":
 		p.dataset = "scheduling"
+	case "billing":
+		other = "demo-scheduling"
 	}
-	for client, to := range map[string]*probe.Token{"demo-scheduling": &p.options.Token, "demo-billing": &p.options.Other, "demo-app": &p.options.PatientToken} {
+	for client, to := range map[string]*probe.Token{"demo-" + p.dataset: &p.options.Token, other: &p.options.Other, "demo-app": &p.options.PatientToken} {
 		token, err := d.Token(client, demo.TokenOptions{})
 		if err != nil {
 			return err
@@ -219,7 +228,13 @@ func datasetOf(name string) (*transforms.Dataset, error) {
 	if text, err = json.Marshal(doc); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	ds, err := transforms.ParseDataset(strings.TrimSuffix(filepath.Base(name), filepath.Ext(name)), text)
+	title := strings.TrimSuffix(filepath.Base(name), filepath.Ext(name))
+	if title == "data" { // in a bundle, the folder names it
+		if whole, err := filepath.Abs(name); err == nil {
+			title = filepath.Base(filepath.Dir(whole))
+		}
+	}
+	ds, err := transforms.ParseDataset(title, text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}

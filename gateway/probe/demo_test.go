@@ -87,6 +87,7 @@ func holds(t *testing.T, report *probe.Report) {
 
 // TestAttacks makes every attack on a whole gateway.
 func TestAttacks(t *testing.T) {
+	t.Parallel() // most of the time is waited for
 	_, attack := start(t)
 	o := attack("demo-scheduling", "scheduling")
 	report, err := probe.Run(context.Background(), o)
@@ -108,6 +109,7 @@ func TestAttacks(t *testing.T) {
 // TestAttacksByDesk makes those that show leaks as the other desks, and as somebody who has no
 // dataset to judge by.
 func TestAttacksByDesk(t *testing.T) {
+	t.Parallel() // most of the time is waited for
 	_, attack := start(t)
 	for _, desk := range []struct{ name, client, dataset string }{{"billing", "demo-billing", "billing"}, {"no dataset", "demo-scheduling", ""}} {
 		t.Run(desk.name, func(t *testing.T) {
@@ -134,6 +136,7 @@ var passesBare = []string{
 
 // TestBareEHR grades the sandbox EHR without a gateway: every leak that it can have shows.
 func TestBareEHR(t *testing.T) {
+	t.Parallel() // most of the time is waited for
 	e := demo.NewEHR(demo.EHROptions{Seed: 7})
 	server := httptest.NewServer(e)
 	defer server.Close()
