@@ -187,6 +187,45 @@ func TestIncludeHeld(t *testing.T) {
 	}
 }
 
+// TestPolicyOfIncludes has policies that refuse what an include brings, give it another dataset, or
+// deny a label of it: each type is decided by itself.
+func TestPolicyOfIncludes(t *testing.T) {
+	const header = "package halfdoor\n\n# METADATA\n# entrypoint: true\n"
+	const allow = `decision := {"allow": true, "dataset": "scheduling", "reason": {"code": "test-allowed", "text": "The test allows it."}`
+	const refuse = ` else := {"allow": false, "reason": {"code": "test-refused", "text": "The test refuses it."}}` + "\n"
+	path := "/Appointment?_count=50&_include=Appointment:actor"
+	for name, c := range map[string]struct {
+		rule   string
+		brings []string
+	}{
+		"all":             {allow + "}\n", []string{"Location", "Patient", "Practitioner"}},
+		"refused":         {allow + `} if input.request.type != "Practitioner"` + refuse, []string{"Location", "Patient"}},
+		"not read":        {allow + `} if input.request.interaction != "read"` + refuse, nil},
+		"another dataset": {strings.Replace(allow, `"scheduling"`, `{"Practitioner": "access"}[input.request.type]`, 1) + "} if input.request.type == \"Practitioner\"\nelse := " + allow[len("decision := "):] + "}\n", []string{"Location", "Patient"}},
+		"another patient": {allow + `, "patient": "p1"} if input.request.type == "Practitioner"` + "\nelse := " + allow[len("decision := "):] + "}\n", []string{"Location", "Patient"}},
+		"label":           {allow + `, "deny_labels": data.halfdoor.deny_labels} if input.request.type == "Practitioner"` + "\nelse := " + allow[len("decision := "):] + "}\n", []string{"Location", "Patient", "Practitioner"}},
+		"includes named":  {allow + `} if {count(input.request.includes) == 0}` + refuse, nil},
+	} {
+		w := newWorld(t, withConfig(func(y string) string { return y + "policy:\n  bundle: bundle\n" }), withBundle(map[string]string{"halfdoor/decision.rego": header + c.rule}))
+		r := w.get(w.token("demo-scheduling", demo.TokenOptions{}), path)
+		if c.brings == nil {
+			code := "403 search-hidden"
+			if name == "includes named" {
+				code = "403 test-refused"
+			}
+			w.refused(r, name, code)
+			continue
+		}
+		if got := broughtBy(r, "include"); r.status != 200 || !slices.Equal(got, c.brings) {
+			t.Errorf("%s: %d %v, want %v: %.300s", name, r.status, got, c.brings, r.body)
+		}
+		records := w.records(r.header.Get("X-Request-Id"))
+		if labelled := records[len(records)-1].Totals.Dropped["label"]; (len(labelled) > 0) != (name == "label") {
+			t.Errorf("%s: dropped by label: %v", name, labelled)
+		}
+	}
+}
+
 // TestPostSearch searches by POST: it is the same search, with the same answer, and a record.
 func TestPostSearch(t *testing.T) {
 	w := newWorld(t)

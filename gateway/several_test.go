@@ -258,6 +258,24 @@ func TestPageLinks(t *testing.T) {
 	}
 }
 
+// TestLongLinks has an EHR whose next page has an address that no client could send back: a search
+// that can only be seen to its first page would look like the whole.
+func TestLongLinks(t *testing.T) {
+	for length, status := range map[int]int{1000: 200, 9000: 414} {
+		var w *world
+		w = newWorld(t, withEHR(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			says(`{"resourceType":"Bundle","type":"searchset","link":[{"relation":"next","url":"`+w.ehrURL+`/Location?q=`+strings.Repeat("x", length)+`"}],`+
+				`"entry":[{"resource":{"resourceType":"Location","id":"l1","status":"active"}}]}`).ServeHTTP(rw, r)
+		})))
+		r := w.get(w.token("demo-scheduling", demo.TokenOptions{}), "/Location")
+		if status == 414 {
+			w.refused(r, "long", "414 too-long")
+		} else if next := r.json().Get("link.0.url").String(); r.status != 200 || w.get(w.token("demo-scheduling", demo.TokenOptions{}), next).status != 200 {
+			t.Errorf("%d %s", r.status, r.body)
+		}
+	}
+}
+
 // TestWithheldPages has an EHR whose pages hold nothing that may leave: that there is something
 // to withhold must not be seen by an empty page with another behind it.
 func TestWithheldPages(t *testing.T) {

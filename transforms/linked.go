@@ -6,12 +6,11 @@ package transforms
 
 // linked is the resources that left, and those that they refer to, as the stream goes on.
 type linked struct {
-	of    []uint64 // the resources to which the one at hand refers, by references that leave
-	seen  []uint64 // in an open-addressed table; 0 is free
-	count int
+	of   []uint64 // the resources to which the one at hand refers, by references that leave
+	seen hashes
 }
 
-// maxLinked bounds the table. What is not in it leads nowhere: what it includes is dropped.
+// maxLinked bounds them. What is not among them leads nowhere: what it includes is dropped.
 const maxLinked = 32 << 10
 
 // Of one resource: that it left, or that what left refers to it.
@@ -47,11 +46,11 @@ func (f *filter) stray(r *row) bool {
 		}
 	}
 	l := &f.linked
-	if f.res.identified && l.has(known(f.identity([]byte(r.kind), f.res.id), isNamed)) {
+	if f.res.identified && l.seen.has(known(f.identity([]byte(r.kind), f.res.id), isNamed)) {
 		return false
 	}
 	for _, to := range l.of {
-		if l.has(known(to, hasLeft)) {
+		if l.seen.has(known(to, hasLeft)) {
 			return false
 		}
 	}
@@ -72,44 +71,17 @@ func (f *filter) linkUp(r *row) {
 	}
 }
 
-func (l *linked) has(h uint64) bool {
-	for i := h >> 7; len(l.seen) > 0; i++ {
-		switch l.seen[i&uint64(len(l.seen)-1)] {
-		case 0:
-			return false
-		case h:
-			return true
-		}
-	}
-	return false
-}
-
 func (l *linked) add(h uint64) {
-	switch {
-	case l.count >= maxLinked:
-		return
-	case 2*l.count >= len(l.seen):
-		old := l.seen
-		l.seen = make([]uint64, max(256, 2*len(old)))
-		for _, x := range old {
-			if x != 0 {
-				insert(l.seen, x)
-			}
-		}
-	}
-	if insert(l.seen, h) {
-		l.count++
+	if l.seen.count < maxLinked {
+		l.seen.add(h)
 	}
 }
 
-// reset forgets them all, and a table that has grown large.
+// reset forgets them all, and what has grown large.
 func (l *linked) reset() {
 	l.of = l.of[:0]
-	if len(l.seen) > 4<<10 || cap(l.of) > 4<<10 {
+	l.seen.empty()
+	if len(l.seen.slots) > 4<<10 || cap(l.of) > 4<<10 {
 		*l = linked{}
 	}
-	if l.count > 0 {
-		clear(l.seen)
-	}
-	l.count = 0
 }

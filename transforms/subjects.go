@@ -28,10 +28,8 @@ type subjects struct {
 	named   Subjects // by the resource at hand, which may not leave yet
 	pending Subjects // by the window that is gathered
 
-	// seen holds the hashes of those named before, in an open-addressed table; 0 is free. When
-	// full, it is emptied, and subjects repeat.
-	seen  []uint64
-	count int
+	// seen are those named before. When there are too many, they are forgotten, and subjects repeat.
+	seen hashes
 }
 
 type subject struct {
@@ -50,7 +48,7 @@ func (f *filter) subject(kind string, id []byte) error {
 	f.key = append(append(append(f.key[:0], kind...), '/'), id...)
 	h := hashLong(f.seed, f.key)
 	s := &f.subjects
-	if s.has(h) {
+	if s.seen.has(h) {
 		return nil
 	}
 	list := s.named.list
@@ -73,18 +71,6 @@ func (s *Subjects) add(h uint64, kind string, id []byte) {
 }
 
 func (s *Subjects) clear() { s.list, s.ids = s.list[:0], s.ids[:0] }
-
-func (s *subjects) has(h uint64) bool {
-	for i := h >> 7; len(s.seen) > 0; i++ {
-		switch s.seen[i&uint64(len(s.seen)-1)] {
-		case 0:
-			return false
-		case h:
-			return true
-		}
-	}
-	return false
-}
 
 // commit makes those named pending.
 func (s *subjects) commit() {
@@ -109,33 +95,16 @@ func (s *subjects) discard(mark int) {
 
 // remember reports whether h was not yet seen.
 func (s *subjects) remember(h uint64) bool {
-	switch {
-	case s.count >= maxSeen:
-		clear(s.seen)
-		s.count = 0
-	case 2*s.count >= len(s.seen):
-		old := s.seen
-		s.seen = make([]uint64, max(256, 2*len(old)))
-		for _, x := range old {
-			if x != 0 {
-				insert(s.seen, x)
-			}
-		}
+	if s.seen.count >= maxSeen {
+		s.seen.empty()
 	}
-	if !insert(s.seen, h) {
-		return false
-	}
-	s.count++
-	return true
+	return s.seen.add(h)
 }
 
 func (s *subjects) reset() {
 	s.named.reset()
 	s.pending.reset()
-	if s.count > 0 {
-		clear(s.seen)
-	}
-	s.count = 0
+	s.seen.empty()
 }
 
 func (s *Subjects) reset() {
