@@ -278,7 +278,7 @@ func (m *merger) members(w *writable, current, view, body *value) (*value, error
 		is, was, sent := current.pair(base), view.pair(base), body.pair(base)
 		hidden := was == (pair{}) && !(is.value.bare() && is.sibling.bare())
 		switch {
-		case hidden && sent == (pair{}) && describes(w, base):
+		case hidden && sent == (pair{}) && describes(w, current, base):
 			continue
 		case hidden:
 			return nil, m.fail(ErrHidden)

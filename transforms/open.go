@@ -180,7 +180,7 @@ func (m *merger) shown(w *writable, current, view *value) bool {
 		for i := range current.kids {
 			k := &current.kids[i]
 			seen := view.get(k.name)
-			if seen == nil && describes(w, k.name) {
+			if seen == nil && describes(w, current, k.name) {
 				continue
 			}
 			m.into(current, i)
@@ -228,7 +228,13 @@ func (m *merger) shownAs(w *writable, current, view string) bool {
 // describes reports whether a member that is not shown only says in words what others of its object
 // say: the display of a code or a reference, and of a reference that is rewritten the identifier. Beside
 // another code or reference it would be wrong, so it goes with what it described.
-func describes(w *writable, name string) bool {
-	base, _ := split(name)
-	return base == "display" || base == "identifier" && w.method == Reference
+func describes(w *writable, in *value, name string) bool {
+	refers := in.get("reference").isString()
+	switch base, _ := split(name); base {
+	case "display":
+		return refers || in.get("code").isString()
+	case "identifier":
+		return refers && w.method == Reference
+	}
+	return false
 }

@@ -145,6 +145,8 @@ func TestMerge(t *testing.T) {
 			want: `"reasonCode":[{"text":"y"},{"coding":[{"code":"a","display":"A"}]}]`},
 		{name: "codes, one less with something hidden", is: `"reasonCode":[{"text":"x","extension":[{"url":"CANARY"}]},{"text":"y"}]`, sent: `"reasonCode":[{"text":"y"}]`, err: transforms.ErrHidden, path: "reasonCode"},
 		{name: "codes, one hidden", is: `"reasonCode":[{"extension":[{"url":"CANARY"}]},{"text":"y"}]`, sent: `"reasonCode":[{"text":"z"}]`, err: transforms.ErrHidden, path: "reasonCode"},
+		{name: "codes, a display of nothing", is: `"reasonCode":[{"coding":[{"system":"s","display":"CANARY"}]}]`, sent: `"reasonCode":[{"coding":[{"system":"t"}]}]`, err: transforms.ErrHidden, path: "reasonCode[0].coding[0]"},
+		{name: "codes, a display of nothing, removed", is: `"reasonCode":[{"coding":[{"system":"s","display":"CANARY"}]}]`, sent: ``, err: transforms.ErrHidden, path: "reasonCode"},
 		{name: "codes, display sent", is: ``, sent: `"reasonCode":[{"coding":[{"code":"a","display":"CANARY"}]}]`, err: transforms.ErrNotWritable, path: "reasonCode[0].coding[0].display"},
 		{name: "period", is: `"requestedPeriod":[{"start":"2026-01-01","end":"2026-01-02"}]`, sent: `"requestedPeriod":[{"start":"2026-01-01"}]`, want: `"requestedPeriod":[{"start":"2026-01-01"}]`},
 		{name: "another shape", is: `"comment":"x"`, sent: `"comment":{"a":["b"]}`, want: `"comment":{"a":["b"]}`},
