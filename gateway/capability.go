@@ -2,16 +2,11 @@ package gateway
 
 import (
 	"encoding/json"
-	"slices"
 	"time"
-
-	"github.com/halfdoor/halfdoor/gateway/fhir"
-	"github.com/halfdoor/halfdoor/policies"
-	"github.com/halfdoor/halfdoor/transforms"
 )
 
-// A CapabilityStatement (FHIR R4, section 5.1) of what the policies can grant at an EHR,
-// whoever asks. It tells nothing of the EHR.
+// A CapabilityStatement (FHIR R4, section 5.1) of what the policies can grant at an EHR
+// (offer.go), whoever asks. It tells nothing of the EHR.
 type capabilityStatement struct {
 	ResourceType   string         `json:"resourceType"`
 	Status         string         `json:"status"`
@@ -21,6 +16,7 @@ type capabilityStatement struct {
 	Implementation implementation `json:"implementation"`
 	FHIRVersion    string         `json:"fhirVersion"`
 	Format         []string       `json:"format"`
+	PatchFormat    []string       `json:"patchFormat,omitempty"`
 	Rest           []rest         `json:"rest"`
 }
 
@@ -34,13 +30,15 @@ type implementation struct {
 }
 
 type rest struct {
-	Mode     string             `json:"mode"`
-	Security security           `json:"security"`
-	Resource []resourceOffer    `json:"resource"`
-	Search   []searchParamOffer `json:"searchParam,omitempty"`
+	Mode        string          `json:"mode"`
+	Security    security        `json:"security"`
+	Resource    []resourceOffer `json:"resource"`
+	Interaction []code          `json:"interaction,omitempty"`
+	Compartment []string        `json:"compartment,omitempty"`
 }
 
 type security struct {
+	CORS        bool      `json:"cors"`
 	Service     []concept `json:"service"`
 	Description string    `json:"description"`
 }
@@ -59,9 +57,18 @@ type code struct {
 }
 
 type resourceOffer struct {
-	Type        string             `json:"type"`
-	Interaction []code             `json:"interaction"`
-	SearchParam []searchParamOffer `json:"searchParam,omitempty"`
+	Type              string             `json:"type"`
+	Interaction       []code             `json:"interaction,omitempty"`
+	Versioning        string             `json:"versioning,omitempty"`
+	ReadHistory       bool               `json:"readHistory,omitempty"`
+	UpdateCreate      bool               `json:"updateCreate"`
+	ConditionalCreate bool               `json:"conditionalCreate,omitempty"`
+	ConditionalUpdate bool               `json:"conditionalUpdate,omitempty"`
+	ConditionalDelete string             `json:"conditionalDelete,omitempty"`
+	SearchInclude     []string           `json:"searchInclude,omitempty"`
+	SearchRevInclude  []string           `json:"searchRevInclude,omitempty"`
+	SearchParam       []searchParamOffer `json:"searchParam,omitempty"`
+	Operation         []operationOffer   `json:"operation,omitempty"`
 }
 
 type searchParamOffer struct {
@@ -69,18 +76,13 @@ type searchParamOffer struct {
 	Type string `json:"type"`
 }
 
-// capabilities is the route's CapabilityStatement, and the SMART scopes that it can use.
-func capabilities(r *route, engine *policies.Engine, now time.Time) (document []byte, scopes []string) {
-	offers := map[string]map[string]fhir.ParamType{} // type -> parameter -> its type
-	for _, name := range engine.Datasets() {
-		plan, _ := engine.Plan(name)
-		for kind := range plan.Dataset().Resources {
-			if offers[kind] == nil {
-				offers[kind] = map[string]fhir.ParamType{}
-			}
-			offered(offers[kind], plan, kind)
-		}
-	}
+type operationOffer struct {
+	Name       string `json:"name"`
+	Definition string `json:"definition"`
+}
+
+// capabilities is the route's CapabilityStatement.
+func (o *offers) capabilities(r *route, cors bool, now time.Time) []byte {
 	statement := capabilityStatement{
 		ResourceType: "CapabilityStatement", Status: "active", Date: now.UTC().Format(time.RFC3339), Kind: "instance",
 		Software:       named{Name: "Halfdoor"},
@@ -88,51 +90,50 @@ func capabilities(r *route, engine *policies.Engine, now time.Time) (document []
 		FHIRVersion:    "4.0.1",
 		Format:         []string{"application/fhir+json", "json"},
 	}
-	rs := rest{Mode: "server", Security: security{
+	rs := rest{Mode: "server", Interaction: codes(o.system), Security: security{
+		CORS:        cors,
 		Service:     []concept{{Coding: []coding{{System: "http://terminology.hl7.org/CodeSystem/restful-security-service", Code: "SMART-on-FHIR"}}}},
 		Description: "OAuth 2 bearer tokens; see " + r.base + "/.well-known/smart-configuration",
 	}}
-	for _, kind := range sortedKeys(offers) {
-		o := resourceOffer{Type: kind, Interaction: []code{{"read"}, {"vread"}, {"search-type"}}}
-		for _, name := range sortedKeys(offers[kind]) {
-			o.SearchParam = append(o.SearchParam, searchParamOffer{name, string(offers[kind][name])})
+	for _, kind := range sortedKeys(o.types) {
+		t := o.types[kind]
+		out := resourceOffer{
+			Type: kind, Interaction: codes(t.interactions), ReadHistory: t.interactions["vread"],
+			ConditionalCreate: t.interactions["create"], ConditionalUpdate: t.interactions["update"] && t.interactions["create"],
+			SearchInclude: sortedKeys(t.includes), SearchRevInclude: sortedKeys(t.revIncludes),
 		}
-		rs.Resource = append(rs.Resource, o)
-		for _, level := range []string{"patient/", "system/", "user/"} {
-			scopes = append(scopes, level+kind+".rs")
+		if t.interactions["vread"] {
+			out.Versioning = "versioned"
 		}
+		if t.interactions["delete"] {
+			out.ConditionalDelete = "single"
+		}
+		if t.interactions["patch"] {
+			statement.PatchFormat = []string{"application/json-patch+json"}
+		}
+		for _, name := range sortedKeys(t.params) {
+			out.SearchParam = append(out.SearchParam, searchParamOffer{name, string(t.params[name])})
+		}
+		for _, name := range sortedKeys(t.operations) {
+			out.Operation = append(out.Operation, operationOffer{name, "http://hl7.org/fhir/OperationDefinition/" + kind + "-" + name})
+		}
+		rs.Resource = append(rs.Resource, out)
+	}
+	if o.compartments {
+		rs.Compartment = []string{"http://hl7.org/fhir/CompartmentDefinition/patient"}
 	}
 	statement.Rest = []rest{rs}
 	document, err := json.Marshal(statement)
 	if err != nil {
 		panic(err) // strings only
 	}
-	slices.Sort(scopes)
-	return document, scopes
+	return document
 }
 
-// offered adds the parameters by which a dataset lets a type be searched.
-func offered(into map[string]fhir.ParamType, plan *transforms.Plan, kind string) {
-	a := &admission{dec: &policies.Decision{Plan: plan}, req: &fhir.Request{Type: kind}}
-	for def := range fhir.Parameters(kind) {
-		if a.readable(kind, fhir.Param{Name: def.Name, Definition: def}) {
-			into[def.Name] = def.Type
-		}
+func codes(of map[string]bool) []code {
+	var all []code
+	for _, c := range sortedKeys(of) {
+		all = append(all, code{c})
 	}
-	for _, combination := range plan.Dataset().Search[kind] {
-		for _, name := range splitCombination(combination) {
-			if def, ok := fhir.Parameter(kind, name); ok {
-				into[name] = def.Type
-			}
-		}
-	}
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
+	return all
 }

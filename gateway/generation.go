@@ -122,8 +122,9 @@ func build(cfg *configs.Config, before *generation, now func() time.Time) (_ *ge
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
+	can := newOffers(g.policies)
 	for _, r := range g.routes {
-		r.metadata, r.scopes = capabilities(r, g.policies, now())
+		r.metadata, r.scopes = can.capabilities(r, len(g.origins) > 0, now()), can.scopes()
 	}
 	return g, nil
 }
