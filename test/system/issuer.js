@@ -18,6 +18,7 @@ export const clients = {
   'scheduling-b': desk('scheduling', 'referral', 'PATRQT'),
   'billing-a': desk('billing', 'invoice', 'HPAYMT'),
   'billing-b': desk('billing', 'coverage', 'COVERAGE'),
+  'scheduling-writer': { ...desk('scheduling', 'appointment', 'PATADMIN'), scope: 'system/*.cruds' },
   'old-scopes': { ...desk('scheduling', 'appointment', 'PATADMIN'), scope: 'system/Appointment.read system/Slot.read' },
   narrow: { ...desk('scheduling', 'appointment', 'PATADMIN'), scope: 'system/Appointment.rs' },
   nobody: { ...desk('scheduling', 'appointment', 'PATADMIN'), scope: '' },

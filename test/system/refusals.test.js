@@ -38,6 +38,8 @@ const tokens = [
   { name: 'nobody is named', token: forged(() => ({ claims: { client_id: undefined } })), code: 'token-claims' },
 ];
 
+const json = { 'Content-Type': 'application/fhir+json' };
+
 const calls = [
   { name: 'no scopes', as: 'nobody', path: '/Patient', status: 403, code: 'scope' },
   { name: 'a type that the scopes do not cover', as: 'narrow', path: '/Patient', status: 403, code: 'scope' },
@@ -62,12 +64,15 @@ const calls = [
   { name: 'a malformed value', path: '/Appointment?date=yesterday', status: 400, code: 'malformed-parameter' },
   { name: 'XML by parameter', path: '/Patient?_format=xml', status: 406, code: 'not-acceptable' },
   { name: 'XML by header', path: '/Patient', headers: { Accept: 'application/fhir+xml' }, status: 406, code: 'not-acceptable' },
-  { name: 'an include', path: '/Appointment?_include=Appointment:patient', status: 400, code: 'not-supported' },
-  { name: 'a chained search', path: '/Appointment?patient.name=x', status: 400, code: 'not-supported' },
-  { name: 'a history', path: '/Patient/x/_history', status: 403, code: 'not-supported' },
+  { name: 'an include of what the desk does not see', path: '/Patient?_revinclude=Observation:subject', status: 403, code: 'search-hidden' },
+  { name: 'a chained search on what is hidden', path: '/Appointment?patient.name=x', status: 403, code: 'search-hidden' },
+  { name: 'the history of what nobody was given', path: '/Patient/x/_history', status: 404, code: 'not-found' },
   { name: 'an operation', path: '/Patient/x/$everything', status: 403, code: 'not-supported' },
-  { name: 'a create', path: '/Patient', method: 'POST', status: 405, code: 'not-supported' },
-  { name: 'a delete', path: '/Patient/x', method: 'DELETE', status: 405, code: 'not-supported' },
+  { name: 'a create without a resource', path: '/Patient', method: 'POST', status: 400, code: 'malformed-body' },
+  { name: 'a create that the scopes do not cover', path: '/Communication', method: 'POST', body: '{"resourceType":"Communication","status":"completed"}', headers: json, status: 403, code: 'scope' },
+  { name: 'a create that the desk may not', as: 'scheduling-writer', path: '/Patient', method: 'POST', body: '{"resourceType":"Patient"}', headers: json, status: 403, code: 'policy-interaction' },
+  { name: 'a delete that the scopes do not cover', path: '/Patient/x', method: 'DELETE', status: 403, code: 'scope' },
+  { name: 'a delete that the desk may not', as: 'scheduling-writer', path: '/Appointment/x', method: 'DELETE', status: 403, code: 'policy-interaction' },
   { name: 'a page that nobody was given', path: '/Patient?_page=AAAA', status: 400, code: 'page-invalid' },
 ];
 
@@ -112,10 +117,10 @@ describe('a token', () => {
 });
 
 describe('a call', () => {
-  for (const { name, as = 'scheduling-a', path, headers, method, status, code } of calls) {
+  for (const { name, as = 'scheduling-a', path, headers, method, body, status, code } of calls) {
     test(name, async () => {
       const asked = world.ehr.seen.length;
-      const answer = await world.call(path.startsWith('/../') ? world.gateway.origin + path.slice(3) : path, { as, headers, method });
+      const answer = await world.call(path.startsWith('/../') ? world.gateway.origin + path.slice(3) : path, { as, headers, method, body });
       const record = await refusedAs(answer, asked, { status, code });
       if (code !== 'no-such-path') {
         assert.equal(record.actor.client, as);
