@@ -17,11 +17,11 @@ import (
 // what the window discloses is durable, and not before.
 type disclosure struct {
 	*call
-	query *query
-	ask   *admission
-	resp  *upstream.Response
-	pages int  // of which every resource was withheld
-	turn  bool // this is one
+	query  *query
+	ask    *admission
+	resp   *upstream.Response
+	turned []transforms.Report // of the pages of which every resource was withheld
+	turn   bool                // this is one
 }
 
 // maxWithheld bounds the pages of a search that are turned over for the client because all on
@@ -43,7 +43,7 @@ func (c *call) disclose(ctx context.Context, q *query, resp *upstream.Response) 
 		if !d.turn {
 			return nil
 		}
-		d.pages, d.turn = d.pages+1, false
+		d.turned, d.turn = append(d.turned, report), false
 		if d.resp, err = q.send(ctx, c, q.next.Path, q.next.Query); err != nil {
 			return err
 		}
@@ -59,7 +59,27 @@ func (d *disclosure) withheld(w *transforms.Window) bool {
 			found += n
 		}
 	}
-	return !d.released && w.Last && d.query.next != nil && d.pages < maxWithheld && found == 0 && len(w.Report.Dropped) > 0
+	return !d.released && w.Last && d.query.next != nil && len(d.turned) < maxWithheld && found == 0 && len(w.Report.Dropped) > 0
+}
+
+// totals are those of the answer, and of what was looked at and withheld before it.
+func (d *disclosure) totals(r *transforms.Report) *accesslog.Totals {
+	t := Totals(*r)
+	if t.Dropped == nil {
+		t.Dropped = map[string]map[string]int{}
+	}
+	for _, page := range d.turned {
+		t.BytesIn += page.BytesIn
+		for cause, kinds := range page.Dropped {
+			for kind, n := range kinds {
+				if t.Dropped[cause] == nil {
+					t.Dropped[cause] = map[string]int{}
+				}
+				t.Dropped[cause][kind] += n
+			}
+		}
+	}
+	return t
 }
 
 // filter is how the answer to a query is filtered. Only types leave that the request was admitted
@@ -115,7 +135,7 @@ func (d *disclosure) Release(w *transforms.Window) error {
 		d.rec.Kind = accesslog.KindClose
 	}
 	if w.Last {
-		d.rec.Totals = Totals(*w.Report)
+		d.rec.Totals = d.totals(w.Report)
 	}
 	if err := d.commit(); err != nil {
 		return err

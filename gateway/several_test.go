@@ -311,6 +311,9 @@ func TestWithheldPages(t *testing.T) {
 			if next := r.json().Get(`link.#(relation=="next").url`).String(); (next != "") != c.next {
 				t.Errorf("next %q", next)
 			}
+			if totals := w.record(r).Totals; totals.Dropped["label"]["Appointment"] != min(c.withheld, 11) {
+				t.Errorf("totals %+v", totals)
+			}
 			if n := gjson.GetBytes(r.body, "link.#").Int(); n != 2 {
 				t.Errorf("%d links", n)
 			}
