@@ -178,7 +178,10 @@ func TestAnswersOfAnEHR(t *testing.T) {
 		{"a location that is another's", func(a *httpAnswer) {
 			a.header.Set("Location", w.ehrURL+"/Communication/"+w.sandbox.IDs("Communication")[0])
 		}, "write-unread"},
-		{"a location elsewhere, and no body", func(a *httpAnswer) { a.body = nil; a.header.Set("Location", "https://elsewhere.example/fhir/Communication/1") }, "write-unread"},
+		{"a location elsewhere, and no body", func(a *httpAnswer) {
+			a.body = nil
+			a.header.Set("Location", "https://elsewhere.example/fhir/Communication/1")
+		}, "write-unread"},
 		{"another type", func(a *httpAnswer) {
 			a.body = []byte(strings.Replace(string(a.body), "Communication", "Patient", 1))
 		}, "write-unread"},

@@ -112,7 +112,7 @@ func TestCreate(t *testing.T) {
 	}
 	name := r.json().Get("id").String()
 	id, stored := w.real("Communication", name)
-	if  r.header.Get("ETag") != `W/"1"` || r.header.Get("Location") != w.fhir+"/Communication/"+name+"/_history/1" {
+	if r.header.Get("ETag") != `W/"1"` || r.header.Get("Location") != w.fhir+"/Communication/"+name+"/_history/1" {
 		t.Fatalf("%d %v %s", r.status, r.header, r.body)
 	}
 	real := "Patient/" + w.sandbox.IDs("Patient")[5]
