@@ -33,7 +33,7 @@ type admission struct {
 	req      *fhir.Request
 	confirms bool               // what is hidden is asked about
 	inside   string             // the patient in whose compartment is searched
-	deny     []transforms.Label // by any of the decisions
+	more     []transforms.Label // labels that are denied by decisions about further types
 	types    []string           // that may leave
 	judged   map[string]bool    // further types, by how they are read: whether this call may
 }
@@ -42,7 +42,6 @@ func (a *admission) admit(ctx context.Context, c *call, p *page) (*query, error)
 	if !a.agrees(a.floor.Patient, a.dec.Patient) {
 		return nil, refusal("not-found") // no resource is in two patients' hands
 	}
-	a.deny = a.dec.DenyLabels
 	q, err := a.query(ctx, c)
 	if err != nil || p == nil {
 		return q, err
@@ -93,9 +92,14 @@ func (a *admission) patient() string {
 // agrees says whether these are one patient; empty for any.
 func (a *admission) agrees(one, other string) bool { return one == "" || other == "" || one == other }
 
+// labels are those that are denied, by any of the decisions.
+func (a *admission) labels() []transforms.Label {
+	return append(slices.Clip(a.dec.DenyLabels), a.more...)
+}
+
 // withholds says whether resources of the types that may leave can be kept back one by one, so
 // that an answer must not tell of those that were.
-func (a *admission) withholds() bool { return a.patient() != "" || len(a.deny) > 0 }
+func (a *admission) withholds() bool { return a.patient() != "" || len(a.labels()) > 0 }
 
 func (a *admission) instance() (*query, error) {
 	req := *a.req

@@ -76,8 +76,8 @@ func (a *admission) decide(ctx context.Context, c *call, in *policies.Input) err
 		return refusal("policy-denied")
 	}
 	for _, label := range dec.DenyLabels {
-		if !slices.Contains(a.deny, label) {
-			a.deny = append(slices.Clip(a.deny), label)
+		if !slices.Contains(a.labels(), label) {
+			a.more = append(slices.Clip(a.more), label)
 		}
 	}
 	return nil

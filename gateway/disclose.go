@@ -89,7 +89,7 @@ func (c *call) filter(q *query) transforms.Options {
 	q.next = nil
 	o := transforms.Options{
 		Tokens: a.seal, Shift: a.seal, Hash: a.seal, EHR: a.route.ehr.Bases(), Base: a.route.base, Link: q.link(c),
-		Patient: a.patient(), DenyLabels: a.deny, Types: a.types,
+		Patient: a.patient(), DenyLabels: a.labels(), Types: a.types,
 		Root: "Bundle", Window: c.gen.window,
 	}
 	switch {

@@ -98,7 +98,7 @@ func (w *change) admit() error {
 	if !a.agrees(a.floor.Patient, a.dec.Patient) {
 		return refusal("not-found") // no resource is in two patients' hands
 	}
-	a.deny, a.types = a.dec.DenyLabels, []string{req.Type}
+	a.types = []string{req.Type}
 	if slices.Contains(a.dec.Obligations, policies.IfMatch) && req.IfMatch == "" && req.Interaction != fhir.Create {
 		return refusal("version-required")
 	}
