@@ -78,6 +78,20 @@ func TestIncludes(t *testing.T) {
 	}
 }
 
+// TestIncludesOfPages turns the page of a search that includes: the next one does as well, and no
+// longer once the scope for what is included is gone.
+func TestIncludesOfPages(t *testing.T) {
+	w := newWorld(t)
+	next := w.get(w.token("demo-scheduling", demo.TokenOptions{}), "/Appointment?_count=5&_include=Appointment:actor:Practitioner").json().Get(`link.#(relation=="next").url`).String()
+	r := w.get(w.token("demo-scheduling", demo.TokenOptions{}), next)
+	if got := broughtBy(r, "include"); r.status != 200 || !slices.Equal(got, []string{"Practitioner"}) {
+		t.Errorf("%d %v: %.300s", r.status, got, r.body)
+	}
+	w.named(r)
+	narrow := w.token("demo-scheduling", demo.TokenOptions{Scopes: []string{"system/Appointment.rs"}})
+	w.refused(w.get(narrow, next), "without the scope", "403 search-hidden")
+}
+
 // TestIncludesRefused asks to include by what is hidden, or what nobody may see.
 func TestIncludesRefused(t *testing.T) {
 	w := newWorld(t)
