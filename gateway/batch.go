@@ -59,6 +59,7 @@ func (b *bundle) place(i int, entry fhir.Entry) (*call, *part) {
 	s.ids.request += "#" + strconv.Itoa(i+1)
 	s.among = b.rec.Request.Entries
 	s.rec.Time, s.rec.RequestID, s.rec.Request = s.begun, s.ids.request, accesslog.Request{Method: entry.Method}
+	s.rec.Status = 0 // the whole may have been answered already
 	if entry.Err != nil {
 		s.asks(nil, entry.Err)
 	} else {

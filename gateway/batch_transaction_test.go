@@ -22,6 +22,12 @@ type step struct {
 // transact posts a transaction of these.
 func (w *world) transact(token string, steps []step, headers ...string) reply {
 	w.t.Helper()
+	return w.bundle(token, w.steps("transaction", steps), headers...)
+}
+
+// steps is the Bundle of a type that asks for these.
+func (w *world) steps(kind string, steps []step) string {
+	w.t.Helper()
 	var all []string
 	for _, s := range steps {
 		request := map[string]string{"method": s.method, "url": s.url}
@@ -44,7 +50,7 @@ func (w *world) transact(token string, steps []step, headers ...string) reply {
 		}
 		all = append(all, entry+"}")
 	}
-	return w.bundle(token, `{"resourceType":"Bundle","type":"transaction","entry":[`+strings.Join(all, ",")+"]}", headers...)
+	return `{"resourceType":"Bundle","type":"` + kind + `","entry":[` + strings.Join(all, ",") + "]}"
 }
 
 const (
