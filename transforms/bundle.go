@@ -85,11 +85,11 @@ func (f *filter) bundle(id string) error {
 		identified = id == ""
 	)
 	for {
-		more, err := f.member(&cur)
+		c, err := f.member(&cur)
 		if err != nil {
 			return err
 		}
-		if !more {
+		if c == 0 {
 			break
 		}
 		at := len(f.out)
@@ -101,21 +101,19 @@ func (f *filter) bundle(id string) error {
 		}
 		switch name {
 		case "resourceType", "type", "total":
-			leaves, err = f.bundleScalar(name, written)
+			leaves, err = f.bundleScalar(name, c, written)
 			typed = typed || name == "resourceType"
 		case "id":
 			var same bool
-			if same, err = f.isText(id); same {
+			if same, err = f.isText(id, c); same {
 				identified = true
 			}
 		case "link":
-			leaves, err = f.list(&list{member: `"link":[`}, written, (*filter).link)
+			leaves, err = f.list(&list{member: `"link":[`}, written, c, (*filter).link)
 		case "entry":
-			leaves, err = f.list(&list{member: `"entry":[`}, written, (*filter).entry)
+			leaves, err = f.list(&list{member: `"entry":[`}, written, c, (*filter).entry)
 		default:
-			if _, err = f.colon(); err == nil {
-				err = f.skip(false)
-			}
+			err = f.skip(false)
 		}
 		if err != nil {
 			return err
@@ -149,12 +147,8 @@ func bundleName(name []byte) string {
 	return ""
 }
 
-// isText goes on from a name to its value, and reports whether that is the text.
-func (f *filter) isText(want string) (bool, error) {
-	c, err := f.colon()
-	if err != nil {
-		return false, err
-	}
+// isText reports whether the value at r is the text.
+func (f *filter) isText(want string, c byte) (bool, error) {
 	if c != '"' || want == "" {
 		return false, f.skip(false)
 	}
@@ -162,11 +156,7 @@ func (f *filter) isText(want string) (bool, error) {
 	return string(text) == want, err
 }
 
-func (f *filter) bundleScalar(name string, written int) (bool, error) {
-	c, err := f.colon()
-	if err != nil {
-		return false, err
-	}
+func (f *filter) bundleScalar(name string, c byte, written int) (bool, error) {
 	if written > 0 {
 		f.out = append(f.out, ',')
 	}
@@ -215,11 +205,7 @@ func (f *filter) insist(kind []byte) bool {
 
 // list filters an array of the Bundle. Each element that leaves may be released at once, unless the
 // Bundle itself is held.
-func (f *filter) list(l *list, members int, each func(*filter, byte) (bool, error)) (bool, error) {
-	c, err := f.colon()
-	if err != nil {
-		return false, err
-	}
+func (f *filter) list(l *list, members int, c byte, each func(*filter, byte) (bool, error)) (bool, error) {
 	if c != '[' {
 		return false, f.skip(false)
 	}
@@ -274,11 +260,11 @@ func (f *filter) link(c byte) (bool, error) {
 	var relation, url string
 	found := 0
 	for {
-		more, err := f.member(&cur)
+		c, err := f.member(&cur)
 		if err != nil {
 			return false, err
 		}
-		if !more {
+		if c == 0 {
 			break
 		}
 		var into *string
@@ -287,10 +273,6 @@ func (f *filter) link(c byte) (bool, error) {
 			into = &relation
 		case "url":
 			into = &url
-		}
-		c, err := f.colon()
-		if err != nil {
-			return false, err
 		}
 		if into == nil || c != '"' {
 			if err := f.skip(false); err != nil {

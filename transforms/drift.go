@@ -38,7 +38,7 @@ type unknown struct {
 func (d *drift) note(n *node, cur *cursor) {
 	b, k := cur.b, cur.k
 	length := len(b) - slack - k
-	lo, hi := key16(b, k, length)
+	lo, hi := cur.lo, cur.hi
 	at := uint8(place(lo, hi, length+int(n.enters)<<8, 0x9E3779B97F4A7C15) >> 56)
 	first := at
 	for ; d.slots[at] != 0; at++ {
@@ -54,7 +54,7 @@ func (d *drift) note(n *node, cur *cursor) {
 	case d.live == maxUnknown:
 		d.restPending++
 	case !isMember(name) && string(name) != "?":
-		d.note(n, &cursor{b: unnamed[:]})
+		d.note(n, &cursor{b: unnamed[:], lo: '?'})
 	default:
 		if d.paths == nil {
 			d.paths = make([]unknown, 0, maxUnknown)

@@ -24,11 +24,11 @@ func (f *filter) entry(c byte) (bool, error) {
 		answer               = companion{} // where response is in out
 	)
 	for {
-		more, err := f.member(&cur)
+		c, err := f.member(&cur)
 		if err != nil {
 			return false, err
 		}
-		if !more {
+		if c == 0 {
 			break
 		}
 		name := entryName(cur.name())
@@ -37,10 +37,6 @@ func (f *filter) entry(c byte) (bool, error) {
 			f.steps[f.depth].name = "?"
 		}
 		requested = requested || name == "request"
-		c, err := f.colon()
-		if err != nil {
-			return false, err
-		}
 		at := len(f.out)
 		if written > 0 {
 			f.out = append(f.out, ',')
@@ -184,17 +180,17 @@ func (f *filter) search() (bool, error) {
 	f.out = append(f.out, '{')
 	written := 0
 	for {
-		more, err := f.member(&cur)
+		c, err := f.member(&cur)
 		if err != nil {
 			return false, err
 		}
-		if !more {
+		if c == 0 {
 			f.out = append(f.out, '}')
 			return written > 0, nil
 		}
 		if string(cur.name()) == "extension" {
 			at := len(f.out)
-			graded, err := f.list(&list{member: `"extension":[`}, written, (*filter).grade)
+			graded, err := f.list(&list{member: `"extension":[`}, written, c, (*filter).grade)
 			switch {
 			case err != nil:
 				return false, err
@@ -206,10 +202,6 @@ func (f *filter) search() (bool, error) {
 			continue
 		}
 		isMode, isScore := string(cur.name()) == "mode", string(cur.name()) == "score"
-		c, err := f.colon()
-		if err != nil {
-			return false, err
-		}
 		if !(isMode && c == '"') && !(isScore && (c == '-' || c-'0' < 10)) {
 			if err := f.skip(false); err != nil {
 				return false, err
@@ -271,18 +263,14 @@ func (f *filter) grade(c byte) (bool, error) {
 	}
 	is, code := false, ""
 	for {
-		more, err := f.member(&cur)
+		c, err := f.member(&cur)
 		if err != nil {
 			return false, err
 		}
-		if !more {
+		if c == 0 {
 			break
 		}
 		isURL, isCode := string(cur.name()) == "url", string(cur.name()) == "valueCode"
-		c, err := f.colon()
-		if err != nil {
-			return false, err
-		}
 		if c != '"' || !isURL && !isCode {
 			if err := f.skip(false); err != nil {
 				return false, err

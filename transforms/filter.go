@@ -40,9 +40,11 @@ type filter struct {
 	seed     uint64
 	nameAt   int    // where the name last scanned begins in buf
 	scratch  []byte // a text unescaped
+	raw      []byte // a name in its quotes
 	coded    coded
 	kind     []byte   // the resourceType last found by typeOf
 	kinds    []string // types met that are not in the plan, in this stream or before
+	recent   [16]*row // of types met
 	key      []byte   // of a subject
 	baseText []byte   // Options.Base as a JSON string
 	gateway  []byte   // the same without quotes
@@ -139,6 +141,9 @@ func (f *filter) forget() {
 	if cap(f.scratch) > 4<<10 {
 		f.scratch = nil
 	}
+	if cap(f.raw) > 4<<10 {
+		f.raw = nil
+	}
 	if cap(f.coded.system)+cap(f.coded.code) > 4<<10 {
 		f.coded = coded{}
 	}
@@ -217,7 +222,23 @@ func (f *filter) row() *row {
 	case "Parameters":
 		return f.allowed(f.plan.parameters)
 	}
-	return f.allowed(f.plan.rows[string(f.kind)])
+	return f.allowed(f.rowOf(f.kind))
+}
+
+// rowOf returns the dataset's row of a type, or nil. The types of one stream are few, and come again.
+func (f *filter) rowOf(kind []byte) *row {
+	if len(kind) == 0 {
+		return nil
+	}
+	recent := &f.recent[(len(kind)^int(kind[0]))%len(f.recent)]
+	if r := *recent; r != nil && r.kind == string(kind) {
+		return r
+	}
+	r := f.plan.rows[string(kind)]
+	if r != nil {
+		*recent = r
+	}
+	return r
 }
 
 // allowed returns the row if the stream's types have it, or nil.

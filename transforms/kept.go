@@ -147,11 +147,11 @@ func (f *filter) keptObject(in inside, n *node) (bool, error) {
 			f.out = append(f.out, '}')
 			return written > 0, nil
 		}
-		more, err := f.member(&cur)
+		c, err := f.member(&cur)
 		if err != nil {
 			return false, err
 		}
-		if !more {
+		if c == 0 {
 			f.out = append(f.out, '}')
 			return written > 0, nil
 		}
@@ -171,12 +171,8 @@ func (f *filter) keptObject(in inside, n *node) (bool, error) {
 		if written > 0 {
 			f.out = append(f.out, ',')
 		}
-		f.out = append(append(f.out, f.buf[f.nameAt:f.r]...), ':')
+		f.out = append(append(f.out, cur.raw...), ':')
 		f.steps[f.depth].name = "?"
-		c, err := f.colon()
-		if err != nil {
-			return false, err
-		}
 		if kid != nil && kid.need != 0 && !under && c != 'n' {
 			f.res.had |= kid.need
 		}

@@ -111,7 +111,12 @@ func (f *filter) hash(b []byte, i, n int) uint64 {
 		return hashLong(f.seed, b[i:i+n])
 	}
 	lo, hi := key16(b, i, n)
-	h, l := bits.Mul64(lo^f.seed^uint64(n), hi^0x9E3779B97F4A7C15)
+	return hashShort(f.seed, lo, hi, n)
+}
+
+// hashShort is hash for names of up to 16 bytes.
+func hashShort(seed, lo, hi uint64, n int) uint64 {
+	h, l := bits.Mul64(lo^seed^uint64(n), hi^0x9E3779B97F4A7C15)
 	return (h ^ l ^ lo*0xD6E8FEB86659FD93) | 1
 }
 

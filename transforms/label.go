@@ -48,11 +48,11 @@ func (f *filter) coding() error {
 	}
 	f.coded.system, f.coded.code = f.coded.system[:0], f.coded.code[:0]
 	for {
-		more, err := f.member(&cur)
+		c, err := f.member(&cur)
 		if err != nil {
 			return err
 		}
-		if !more {
+		if c == 0 {
 			break
 		}
 		var into *[]byte
@@ -61,10 +61,6 @@ func (f *filter) coding() error {
 			into = &f.coded.system
 		case "code":
 			into = &f.coded.code
-		}
-		c, err := f.colon()
-		if err != nil {
-			return err
 		}
 		if into == nil || c != '"' {
 			if err := f.skip(true); err != nil {

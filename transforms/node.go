@@ -144,10 +144,15 @@ func (n *node) fill() (chained int) {
 
 // find returns the kid named b[i:i+ln], or nil. It reads as far as key16.
 func (n *node) find(b []byte, i, ln int) *node {
-	if n == nil || n.table == nil || ln == 0 {
+	if n == nil || n.table == nil {
 		return nil
 	}
 	lo, hi := key16(b, i, ln)
+	return n.lookup(lo, hi, b, i, ln)
+}
+
+// lookup is find for a name that is in lo and hi already, of a node with kids.
+func (n *node) lookup(lo, hi uint64, b []byte, i, ln int) *node {
 	for s := &n.table[place(lo, hi, ln, n.mul)>>n.shift]; s != nil; s = s.next {
 		if s.lo == lo && s.hi == hi && s.n == ln && s.node != nil &&
 			(ln <= 16 || string(b[i:i+ln]) == s.node.name) {

@@ -28,39 +28,35 @@ func (f *filter) plainMembers(cur *cursor, in inside, n *node, written *int) (bo
 			return false, nil
 		}
 		left := leftOut(b[k:e])
-		isReference := string(b[k:e]) == "reference"
-		kid := n.find(b, k, e-k)
-		if left&^(displayName|textName) != 0 || kid != nil && (!isReference || kid.own || kid.need != 0) {
+		if left&^(displayName|textName) != 0 {
 			return false, nil
 		}
+		lo, hi := key16(b, k, e-k)
+		if n != nil && n.table != nil {
+			if kid := n.lookup(lo, hi, b, k, e-k); kid != nil && (kid.role != refRole || kid.own || kid.need != 0) {
+				return false, nil
+			}
+		}
 		c, end := b[e+2], e+2
-		open := c == '{' || c == '['
-		var to literal
-		if open {
+		isReference := string(b[k:e]) == "reference"
+		switch {
+		case c == '{' || c == '[':
 			if left != 0 || isReference {
 				return false, nil
 			}
-		} else {
+		case isReference:
+			if ok, err := f.plainReference(cur, in, n, i, e, written); err != nil || !ok {
+				return false, err
+			}
+			continue
+		default:
 			var ok bool
 			if end, ok = f.plainEnd(b, end); !ok {
 				return false, nil
 			}
-			if isReference {
-				if c != '"' || bytes.IndexByte(b[e+3:end-1], '\\') >= 0 {
-					return false, nil
-				}
-				if to, ok = f.opt.literal(b[e+3 : end-1]); !ok {
-					return false, nil
-				}
-			}
 		}
-		if err := f.keys.add(cur.keys, f.hash(b, k, e-k)); err != nil {
-			f.r = e + 1
-			return false, f.fail(err)
-		}
-		cur.started = true
-		if s := &f.steps[f.depth]; s.name != "?" {
-			s.name = "?"
+		if err := f.plainName(cur, lo, hi, k, e); err != nil {
+			return false, err
 		}
 		f.r = end
 		if left&^textName&^in.allow != 0 { // a text is left out where it is an object
@@ -69,9 +65,9 @@ func (f *filter) plainMembers(cur *cursor, in inside, n *node, written *int) (bo
 		if *written > 0 {
 			i-- // the comma
 		}
-		switch at := len(f.out); {
-		case open:
-			f.out = append(f.out, b[i:end]...)
+		at := len(f.out)
+		f.out = append(f.out, b[i:end]...)
+		if end == e+2 {
 			leaves, err := f.kept(in, nil, c, false)
 			if err != nil {
 				return false, err
@@ -80,24 +76,60 @@ func (f *filter) plainMembers(cur *cursor, in inside, n *node, written *int) (bo
 				f.out = f.out[:at]
 				continue
 			}
-		case isReference:
-			f.out = append(f.out, b[i:e+2]...)
-			if err := f.refers(to, in.look && n != nil && n.part); err != nil {
+			if err := f.held(); err != nil {
 				return false, err
 			}
-			f.leads(to)
-			f.tally.tokenized[in.row.index]++
-			if err := f.address(to); err != nil {
-				return false, err
-			}
-		default:
-			f.out = append(f.out, b[i:end]...)
 		}
 		*written++
-		if err := f.held(); err != nil {
-			return false, err
-		}
 	}
+}
+
+// plainName notes the name b[k:e] of a member, whose object is at it.
+func (f *filter) plainName(cur *cursor, lo, hi uint64, k, e int) error {
+	var h uint64
+	if e-k <= 16 {
+		h = hashShort(f.seed, lo, hi, e-k)
+	} else {
+		h = hashLong(f.seed, f.buf[k:e])
+	}
+	if err := f.keys.add(cur.keys, h); err != nil {
+		f.r = e + 1
+		return f.fail(err)
+	}
+	if !cur.started {
+		cur.started = true
+		f.steps[f.depth].name = "?"
+	}
+	return nil
+}
+
+// plainReference rewrites the reference whose name b[k:e] begins in its quotes at i.
+func (f *filter) plainReference(cur *cursor, in inside, n *node, i, e int, written *int) (bool, error) {
+	b, k := f.buf, i+1
+	end, ok := f.plainEnd(b, e+2)
+	if !ok || b[e+2] != '"' || bytes.IndexByte(b[e+3:end-1], '\\') >= 0 {
+		return false, nil
+	}
+	to, ok := f.opt.literal(b[e+3 : end-1])
+	if !ok {
+		return false, nil
+	}
+	lo, hi := key16(b, k, e-k)
+	if err := f.plainName(cur, lo, hi, k, e); err != nil {
+		return false, err
+	}
+	f.r = end
+	if *written > 0 {
+		i-- // the comma
+	}
+	f.out = append(f.out, b[i:e+2]...)
+	if err := f.refers(to, in.look && n != nil && n.part); err != nil {
+		return false, err
+	}
+	f.tally.tokenized[in.row.index]++
+	f.leads(to)
+	*written++
+	return true, f.address(to)
 }
 
 // plainElements copies the next elements of a kept array while they are plain, and drops empty

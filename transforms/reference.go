@@ -149,7 +149,7 @@ func (f *filter) address(l literal) error {
 
 // typeName returns a type's name as a string without making a new one each time.
 func (f *filter) typeName(kind []byte) string {
-	if r := f.plan.rows[string(kind)]; r != nil {
+	if r := f.rowOf(kind); r != nil {
 		return r.kind
 	}
 	for _, s := range f.kinds {
@@ -177,11 +177,11 @@ func (f *filter) referenceObject(n *node, c byte) (bool, error) {
 	f.out = append(f.out, '{')
 	written, refers := 0, false
 	for {
-		more, err := f.member(&cur)
+		c, err := f.member(&cur)
 		if err != nil {
 			return false, err
 		}
-		if !more {
+		if c == 0 {
 			f.out = append(f.out, '}')
 			return refers, nil
 		}
@@ -189,10 +189,6 @@ func (f *filter) referenceObject(n *node, c byte) (bool, error) {
 		name := cur.name()
 		isReference, isType := string(name) == "reference", string(name) == "type"
 		f.steps[f.depth].name = "?"
-		c, err := f.colon()
-		if err != nil {
-			return false, err
-		}
 		at := len(f.out)
 		if written > 0 {
 			f.out = append(f.out, ',')

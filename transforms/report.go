@@ -58,7 +58,7 @@ func (c cause) String() string {
 // tally is a report in the making. What the resource at hand adds is apart from the sums until it
 // is released.
 type tally struct {
-	removed, tokenized       []int // by index of the node, of the resource at hand; 0 is ignored
+	removed, tokenized       []int32 // by index of the node, of the resource at hand; 0 is ignored
 	sumRemoved, sumTokenized []int
 	released                 []int // by index of the row's root
 	missing                  []int // by index of the plan's required
@@ -79,11 +79,11 @@ type dropped struct {
 const maxDropped = 512
 
 func newTally(nodes, required int) tally {
-	all := make([]int, 5*nodes+required)
+	pending, all := make([]int32, 2*nodes), make([]int, 3*nodes+required)
 	return tally{
-		removed: all[:nodes], tokenized: all[nodes : 2*nodes],
-		sumRemoved: all[2*nodes : 3*nodes], sumTokenized: all[3*nodes : 4*nodes],
-		released: all[4*nodes : 5*nodes], missing: all[5*nodes:],
+		removed: pending[:nodes], tokenized: pending[nodes:],
+		sumRemoved: all[:nodes], sumTokenized: all[nodes : 2*nodes],
+		released: all[2*nodes : 3*nodes], missing: all[3*nodes:],
 	}
 }
 
@@ -106,9 +106,12 @@ func (t *tally) reset() {
 
 // commit adds the resource at hand to the sums.
 func (t *tally) commit(r *row) {
-	for i := r.first; i < r.last; i++ {
-		t.sumRemoved[i] += t.removed[i]
-		t.sumTokenized[i] += t.tokenized[i]
+	removed, tokenized := t.sumRemoved[r.first:r.last], t.sumTokenized[r.first:r.last]
+	for i, n := range t.removed[r.first:r.last] {
+		removed[i] += int(n)
+	}
+	for i, n := range t.tokenized[r.first:r.last] {
+		tokenized[i] += int(n)
 	}
 	t.released[r.root.index]++
 	t.drift.commit()

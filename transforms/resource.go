@@ -111,8 +111,8 @@ func (f *filter) members(n *node) (int, error) {
 		counter = &f.tally.removed[0]
 	}
 	for {
-		more, err := f.member(&cur)
-		if err != nil || !more {
+		c, err := f.member(&cur)
+		if err != nil || c == 0 {
 			return written, err
 		}
 		kid, under := cur.find(n)
@@ -133,14 +133,10 @@ func (f *filter) members(n *node) (int, error) {
 		if (kid == nil || !kid.named) && f.res.sampled && n.enters != 0 {
 			f.tally.drift.note(n, &cur)
 		}
-		c, err := f.colon()
-		if err != nil {
-			return 0, err
-		}
 		leaves := false
 		switch {
 		case kid == nil:
-			err = f.skip(false)
+			err = f.pass(c)
 		case under:
 			leaves, err = f.sibling(kid, c)
 		default:
@@ -159,6 +155,17 @@ func (f *filter) members(n *node) (int, error) {
 			return 0, err
 		}
 	}
+}
+
+// pass is skip, and quick where the value is a text in the window.
+func (f *filter) pass(c byte) error {
+	if c == '"' {
+		if e, all := span(f.buf, f.r+1); f.buf[e] == '"' && all&tops == 0 {
+			f.r = e + 1
+			return nil
+		}
+	}
+	return f.skip(false)
 }
 
 // sibling filters the value of a node's member with the underscore: ids and extensions of the

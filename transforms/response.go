@@ -14,20 +14,16 @@ func (f *filter) request() (bool, error) {
 	f.out = append(f.out, '{')
 	written, located := 0, false
 	for {
-		more, err := f.member(&cur)
+		c, err := f.member(&cur)
 		if err != nil {
 			return false, err
 		}
-		if !more {
+		if c == 0 {
 			f.out = append(f.out, '}')
 			return located, nil
 		}
 		isMethod, isURL := string(cur.name()) == "method", string(cur.name()) == "url"
 		f.steps[f.depth].name = "?"
-		c, err := f.colon()
-		if err != nil {
-			return false, err
-		}
 		at := len(f.out)
 		if written > 0 {
 			f.out = append(f.out, ',')
@@ -103,11 +99,11 @@ func (f *filter) response() (bool, error) {
 	f.out = append(f.out, '{')
 	written := 0
 	for {
-		more, err := f.member(&cur)
+		c, err := f.member(&cur)
 		if err != nil {
 			return false, err
 		}
-		if !more {
+		if c == 0 {
 			f.out = append(f.out, '}')
 			return written > 0, nil
 		}
@@ -123,10 +119,6 @@ func (f *filter) response() (bool, error) {
 		f.steps[f.depth].name = name
 		if name == "" {
 			f.steps[f.depth].name = "?"
-		}
-		c, err := f.colon()
-		if err != nil {
-			return false, err
 		}
 		at := len(f.out)
 		if written > 0 {

@@ -22,13 +22,12 @@ func (f *filter) skip(twice bool) error {
 		base   = &f.bases
 		room   = MaxDepth - f.depth
 		keys   = len(f.keys)
+		seed   = f.seed
 		err    error
 		c      byte
 	)
 value:
-	c = b[i]
-	switch c {
-	case '"':
+	if c = b[i]; c == '"' {
 		j, all := span(b, i+1)
 		if b[j] == '"' && (all&tops == 0 || validUTF8(b[i+1:j])) {
 			i = j + 1
@@ -40,6 +39,8 @@ value:
 			b = f.buf
 		}
 		goto after
+	}
+	switch c {
 	case '{', '[':
 		if d >= room {
 			f.r = i
@@ -107,7 +108,13 @@ key:
 	}
 	if e, all := span(b, i+1); b[e] == '"' && all&tops == 0 {
 		if !twice {
-			h := f.hash(b, i+1, e-i-1)
+			var h uint64
+			if n := e - i - 1; n <= 16 {
+				lo, hi := key16(b, i+1, n)
+				h = hashShort(seed, lo, hi, n)
+			} else {
+				h = hashLong(seed, b[i+1:e])
+			}
 			region := f.keys[base[d-1]:]
 			if len(region) >= listed {
 				err = f.keys.add(int(base[d-1]), h)

@@ -1,11 +1,15 @@
 package transforms
 
+import "bytes"
+
 // cursor goes through the members of an object, or the elements of an array.
 type cursor struct {
 	started bool
 	keys    int    // where the names' hashes begin
-	b       []byte // the name is b[k:len(b)-slack], until the window moves
+	b       []byte // the name is b[k:len(b)-slack], until the window moves or another name is scanned
 	k       int
+	lo, hi  uint64 // the same (see key16)
+	raw     []byte // the name as it came, in its quotes
 }
 
 func (c *cursor) name() []byte { return c.b[c.k : len(c.b)-slack] }
@@ -17,7 +21,10 @@ func (c *cursor) find(n *node) (kid *node, under bool) {
 	if length > 0 && c.b[c.k] == '_' {
 		return n.find(c.b, c.k+1, length-1), true
 	}
-	return n.find(c.b, c.k, length), false
+	if n == nil || n.table == nil {
+		return nil, false
+	}
+	return n.lookup(c.lo, c.hi, c.b, c.k, length), false
 }
 
 // enter begins the object or array at r.
@@ -38,31 +45,90 @@ func (f *filter) leave(cur *cursor) {
 	f.keys = f.keys[:cur.keys]
 }
 
-// member goes on to the next member's name; or ends the object and returns false.
-func (f *filter) member(cur *cursor) (bool, error) {
+// member goes on to the next member, and returns the first byte of its value, which is at r; or ends
+// the object and returns 0.
+func (f *filter) member(cur *cursor) (byte, error) {
+	b, i := f.buf, f.r
+	if b[i] == '}' {
+		f.leave(cur)
+		return 0, nil
+	}
+	if cur.started {
+		if b[i] != ',' {
+			return f.memberFurther(cur)
+		}
+		i++
+	}
+	if b[i] <= ' ' {
+		i = skipSpace(b, i)
+	}
+	if b[i] != '"' {
+		return f.memberFurther(cur)
+	}
+	k := i + 1
+	e, all := span(b, k)
+	if b[e] != '"' || all&tops != 0 || b[e+1] != ':' {
+		return f.memberFurther(cur)
+	}
+	v := e + 2
+	if b[v] == ' ' {
+		v++
+	}
+	c := b[v]
+	if c <= ' ' {
+		return f.memberFurther(cur)
+	}
+	var h uint64
+	cur.lo, cur.hi = key16(b, k, e-k)
+	if e-k <= 16 {
+		h = hashShort(f.seed, cur.lo, cur.hi, e-k)
+	} else {
+		h = hashLong(f.seed, b[k:e])
+	}
+	if err := f.keys.add(cur.keys, h); err != nil {
+		f.r = e + 1
+		return 0, f.fail(err)
+	}
+	cur.started, cur.b, cur.k, cur.raw = true, b[:e+slack], k, b[i:e+1]
+	f.r = v
+	return c, nil
+}
+
+// memberFurther does so where there is white space, an escape, or the end of the window.
+func (f *filter) memberFurther(cur *cursor) (byte, error) {
 	c, err := f.peek()
 	if err != nil {
-		return false, f.need(err)
+		return 0, f.need(err)
 	}
 	if c == '}' {
 		f.leave(cur)
-		return false, nil
+		return 0, nil
 	}
 	if cur.started {
 		if c != ',' {
-			return false, f.fail(ErrSyntax)
+			return 0, f.fail(ErrSyntax)
 		}
 		f.r++
 		if c, err = f.peek(); err != nil {
-			return false, f.need(err)
+			return 0, f.need(err)
 		}
 	}
 	if c != '"' {
-		return false, f.fail(ErrSyntax)
+		return 0, f.fail(ErrSyntax)
 	}
 	cur.started = true
-	cur.b, cur.k, err = f.name(cur.keys)
-	return true, err
+	if cur.b, cur.k, err = f.name(cur.keys); err != nil {
+		return 0, err
+	}
+	// The window may move on the way to the value.
+	f.raw = append(append(f.raw[:0], f.buf[f.nameAt:f.r]...), zeros[:]...)
+	cur.raw = f.raw[:len(f.raw)-slack]
+	if bytes.IndexByte(cur.raw, '\\') < 0 {
+		cur.b, cur.k = f.raw[:len(f.raw)-1], 1
+	}
+	cur.lo, cur.hi = key16(cur.b, cur.k, len(cur.b)-slack-cur.k)
+	f.steps[f.depth].name = "?"
+	return f.colon()
 }
 
 // colon goes on from a name to its value, and returns the value's first byte.
