@@ -11,6 +11,9 @@ export const libraries = {
     const client = new FHIRKit({ baseUrl: base, bearerToken: token });
     return {
       read: (type, id) => client.read({ resourceType: type, id }),
+      create: (body, headers) => client.create({ resourceType: body.resourceType, body, options: { headers } }),
+      update: (body, headers) => client.update({ resourceType: body.resourceType, id: body.id, body, options: { headers } }),
+      patch: (type, id, operations) => client.patch({ resourceType: type, id, jsonPatch: operations }),
       batch: (body) => client.batch({ body }),
       transaction: (body) => client.transaction({ body }),
       async search(type, query) {
@@ -65,6 +68,9 @@ export const libraries = {
     });
     return {
       read: (type, id) => client.readResource(type, id),
+      create: (body, headers) => client.createResource(body, { headers }),
+      update: (body, headers) => client.updateResource(body, { headers }),
+      patch: (type, id, operations) => client.patchResource(type, id, operations),
       batch: (body) => client.executeBatch(body),
       transaction: (body) => client.executeBatch(body),
       async search(type, query) {
