@@ -71,7 +71,7 @@ func metadataInQuery(a *attempt) {
 		a.nothing(a.send(request{path: path}))
 	}
 	for _, target := range []string{"/metadata/../Patient?_count=1", "/Patient#/metadata", "/metadata%2f..%2fPatient", "/.well-known/../Patient", "/metadata?/../Patient"} {
-		got := a.rawGet(target, "", nil)
+		got := a.rawGet(target, "")
 		if got.json().Get("resourceType").Str != "CapabilityStatement" {
 			a.nothing(got)
 		}

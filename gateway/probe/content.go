@@ -12,8 +12,8 @@ func contentChecks() []Check {
 			Advice:   "Filter every answer down to the dataset, and remove what it does not name.",
 			do: func(a *attempt) {
 				for _, s := range a.plain {
-					a.remember(s.answer)
-					a.seek(s.answer, func(one canary) bool { return one.class == c })
+					a.remember(s)
+					a.seek(s, func(one canary) bool { return one.class == c })
 				}
 			}}
 	}
@@ -106,7 +106,7 @@ func rawID(a *attempt) {
 		}
 		judged++
 		for _, s := range a.plain {
-			if at, ok := idIn(s.answer, p.kind, p.id); ok {
+			if at, ok := idIn(s, p.kind, p.id); ok {
 				a.fail("the EHR's id of the canary %s came back: %s, %s", p.kind, s.what, at)
 				break
 			}
@@ -140,18 +140,18 @@ func fullURL(a *attempt) {
 		}
 	}
 	for _, s := range a.plain {
-		a.remember(s.answer)
+		a.remember(s)
 		for _, name := range []string{"Location", "Content-Location"} {
-			foreign(s.answer, "header "+name, s.header.Get(name))
+			foreign(s, "header "+name, s.header.Get(name))
 		}
 		doc := s.json()
 		for i, e := range doc.Get("entry.#.fullUrl").Array() {
-			foreign(s.answer, fmt.Sprintf("entry[%d].fullUrl", i), e.Str)
+			foreign(s, fmt.Sprintf("entry[%d].fullUrl", i), e.Str)
 		}
 		for i, e := range doc.Get("link.#.url").Array() {
-			foreign(s.answer, fmt.Sprintf("link[%d].url", i), e.Str)
+			foreign(s, fmt.Sprintf("link[%d].url", i), e.Str)
 		}
-		a.ehrNamed(s.answer)
+		a.ehrNamed(s)
 	}
 }
 

@@ -5,37 +5,35 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-
-	"github.com/tidwall/gjson"
 )
 
 // gather asks what a client may ask, to learn by which ids the gateway names what was planted,
 // and that it answers this token at all.
 func (r *run) gather(ctx context.Context) error {
 	said := map[int]int{}
-	ask := func(kind, path string) answer {
+	ask := func(path string) answer {
 		a := r.target.send(ctx, request{path: path, token: r.o.Token})
 		said[a.status]++
 		if a.allowed() {
-			r.plain = append(r.plain, seen{kind, a})
+			r.plain = append(r.plain, a)
 		}
 		return a
 	}
 	for _, p := range plantings(r.o.Patient) {
 		if r.ehr != nil {
 			r.ids[p.key] = r.ehr.id(p.key)
-			r.learn(p.key, ask(p.kind, "/"+p.kind+"?"+r.canaries.identifier(p.key)))
+			r.learn(p.key, ask("/"+p.kind+"?"+r.canaries.identifier(p.key)))
 			if !r.found[p.key] && r.found["patient"] && !p.closed {
-				r.learn(p.key, ask(p.kind, "/"+p.kind+"?patient="+r.ids["patient"]))
+				r.learn(p.key, ask("/"+p.kind+"?patient="+r.ids["patient"]))
 			}
 		}
 		if r.ids[p.key] == "" && !p.closed && !p.deleted {
-			r.any(p.key, ask(p.kind, "/"+p.kind+"?_count=5"))
+			r.any(p.key, ask("/"+p.kind+"?_count=5"))
 		}
 	}
 	for _, p := range plantings(r.o.Patient) {
 		if id := r.ids[p.key]; id != "" {
-			ask(p.kind, "/"+p.kind+"/"+id)
+			ask("/" + p.kind + "/" + id)
 		}
 	}
 	if r.target.fatal != nil {
@@ -110,17 +108,4 @@ func tally(said map[int]int) string {
 func issue(a answer) string {
 	doc := a.json()
 	return strings.Trim(doc.Get("issue.0.code").Str+" "+doc.Get("issue.0.details.coding.0.code").Str, " ")
-}
-
-// references calls f with every literal reference below v.
-func references(v gjson.Result, f func(string)) {
-	v.ForEach(func(key, e gjson.Result) bool {
-		switch {
-		case e.IsObject() || e.IsArray():
-			references(e, f)
-		case key.Str == "reference":
-			f(e.Str)
-		}
-		return true
-	})
 }

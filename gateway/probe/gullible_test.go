@@ -217,7 +217,7 @@ func TestDrowned(t *testing.T) {
 	s.StartTLS()
 	defer s.Close()
 	roots := s.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
-	report, err := probe.Run(context.Background(), probe.Options{URL: s.URL + demo.BasePath, Token: "any", Roots: roots, Timeout: time.Second, Only: []string{"wire/h2-resets"}})
+	report, err := probe.Run(context.Background(), probe.Options{URL: s.URL + demo.BasePath, Token: "any", Roots: roots, Timeout: 3 * time.Second, Only: []string{"wire/h2-resets"}})
 	check(t, err)
 	if report.Results[0].OK || !strings.Contains(report.Results[0].Evidence, "streams were reset") {
 		t.Errorf("%+v", report.Results)

@@ -30,7 +30,7 @@ func encoded(a *attempt) {
 		"/Appointment/..%2fObservation", "/Appointment/..%5cObservation", "/Appointment/.%2e/Condition?_count=3", "/metadata/..%2fObservation", "/Patient%00/" + id, "/Observation%20?_count=3",
 		"/Patient/" + id + "/%24everything", "/Patient/" + id + "%2f$everything", "/Patient/" + id + "/../../Observation", "/%5fhistory", "/..%2f..%2fObservation", "/%c0%ae%c0%ae/Observation", "/Observatio\u006e%3f_count=3",
 	} {
-		a.hiddenOnly(a.rawGet(target, credentials, nil))
+		a.hiddenOnly(a.rawGet(target, credentials))
 	}
 }
 
@@ -40,7 +40,7 @@ func slashes(a *attempt) {
 		"//Observation?_count=3", "/Appointment//Observation?_count=3", "/Observation/?_count=3", "//Patient//" + a.id("patient") + "//$everything", "/Appointment;/Observation", "/Observation;x=1?_count=3",
 		"/Appointment\\..\\Observation", "\\Observation", "/Patient/" + a.id("patient") + "//Observation", "/.//Observation", "///Condition?_count=3",
 	} {
-		a.hiddenOnly(a.rawGet(target, credentials, nil))
+		a.hiddenOnly(a.rawGet(target, credentials))
 	}
 }
 

@@ -135,14 +135,8 @@ type run struct {
 	ids      map[string]string // the gateway's ids of what was planted, by its key; the EHR's where it showed none
 	found    map[string]bool   // those that the gateway showed
 	self     string            // the gateway's id of the patient whom PatientToken is held to
-	plain    []seen            // answers to what a client may ask
+	plain    []answer          // answers to what a client may ask
 	notes    []string
-}
-
-// seen is an answer to a search or read for resources of one type.
-type seen struct {
-	kind string
-	answer
 }
 
 func begin(o Options) (*run, error) {

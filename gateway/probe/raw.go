@@ -16,7 +16,7 @@ import (
 // quiet is how long a connection that has answered may stay silent until it is taken to have
 // nothing more to say: some times as long as the answer took.
 func quiet(took time.Duration) time.Duration {
-	return min(max(3*took, 250*time.Millisecond), 2*time.Second)
+	return min(max(3*took, 500*time.Millisecond), 2*time.Second)
 }
 
 // isLate says whether the time was over.
@@ -106,10 +106,9 @@ func (a *attempt) credentials() string {
 	return b.String()
 }
 
-// rawGet asks for a target below the base that no HTTP library would send, with further header
-// lines. A nil host is the gateway's own.
-func (a *attempt) rawGet(target, credentials string, lines []string) answer {
-	text := fmt.Sprintf("GET %s%s HTTP/1.1\r\nHost: %s\r\n%sConnection: close\r\n%s\r\n", a.target.base.Path, target, a.target.base.Host, credentials, strings.Join(append(lines, ""), "\r\n"))
+// rawGet asks for a target below the base that no HTTP library would send.
+func (a *attempt) rawGet(target, credentials string) answer {
+	text := fmt.Sprintf("GET %s%s HTTP/1.1\r\nHost: %s\r\n%sConnection: close\r\n\r\n", a.target.base.Path, target, a.target.base.Host, credentials)
 	return a.converse(text, 1)[0]
 }
 

@@ -121,7 +121,7 @@ func obsFold(a *attempt) {
 	for _, line := range []string{"X-Folded: a\r\n Transfer-Encoding: chunked", "Transfer-Encoding:\r\n chunked", "Transfer-Encoding:\r\n\tchunked", "X-Folded: a\r\n b", " Transfer-Encoding: chunked"} {
 		a.single("folded "+shorten(line), a.searchHead(length, line)+"\r\n"+body)
 	}
-	got := a.rawGet("/Appointment?_count=1", "Authorization: Bearer\r\n "+string(a.o.Token)+"\r\n", nil)
+	got := a.rawGet("/Appointment?_count=1", "Authorization: Bearer\r\n "+string(a.o.Token)+"\r\n")
 	if got.allowed() {
 		a.note("a folded Authorization line is read as one")
 	}
@@ -186,7 +186,7 @@ func largeBody(a *attempt) {
 
 func noStore(a *attempt) {
 	for _, s := range a.plain {
-		a.remember(s.answer)
+		a.remember(s)
 		c := s.header.Get("Cache-Control")
 		if !strings.Contains(c, "no-store") && !(strings.Contains(c, "private") && strings.Contains(c, "no-cache")) {
 			a.fail("an answer may be kept by caches (Cache-Control %q): %s", shorten(c), s.what)
