@@ -78,13 +78,13 @@ func (a *asker) one() asked {
 		return asked{method: "POST", path: "/" + kind + "/_search", body: a.query(kind), headers: []string{"Content-Type", "application/x-www-form-urlencoded"}}
 	case n < 17:
 		return asked{method: "GET", path: "?_type=" + kind + "," + a.kind() + "&" + a.query(kind)}
-	case n < 20:
+	case n < 21:
 		return a.change(kind)
-	case n < 22:
-		return a.batch()
 	case n < 23:
-		return asked{method: "POST", path: "/Patient/$match", headers: []string{"Content-Type", "application/fhir+json"}, body: a.match()}
+		return a.batch()
 	case n < 24:
+		return asked{method: "POST", path: "/Patient/$match", headers: []string{"Content-Type", "application/fhir+json"}, body: a.match()}
+	case n < 25:
 		return asked{method: "GET", path: "/" + kind + "/" + a.target(kind) + "/$everything"}
 	}
 	return asked{method: "GET", path: "/" + kind + "?" + a.query(kind)}
@@ -240,7 +240,10 @@ var posted = []string{"Content-Type", "application/fhir+json"}
 
 func (a *asker) change(kind string) asked {
 	path := "/" + kind + "/" + a.target(kind)
-	if seen := slices.Sorted(maps.Keys(a.read)); len(seen) > 0 && a.rng.IntN(4) > 0 {
+	seen := slices.DeleteFunc(slices.Sorted(maps.Keys(a.read)), func(path string) bool {
+		return len(a.write[strings.Split(path, "/")[1]]) == 0
+	})
+	if len(seen) > 0 && a.rng.IntN(8) > 0 {
 		path = pick(a.rng, seen...)
 	}
 	kind = strings.Split(path, "/")[1]
@@ -265,15 +268,19 @@ func (a *asker) change(kind string) asked {
 			}
 		}
 	}
-	switch a.rng.IntN(6) {
+	unnamed := changed // of a create, the EHR gives the id
+	if tree, ok := parseTree(gjson.Parse(changed)).(members); ok {
+		unnamed = string(appendTree(nil, slices.DeleteFunc(tree, func(m member) bool { return m.name == "id" })))
+	}
+	switch a.rng.IntN(9) {
 	case 0:
 		return asked{method: "DELETE", path: path, headers: headers[2:]}
 	case 1:
-		return asked{method: "POST", path: "/" + kind, body: changed, headers: append(headers[:2:2], "If-None-Exist", a.plain(kind))}
+		return asked{method: "POST", path: "/" + kind, body: unnamed, headers: append(headers[:2:2], "If-None-Exist", a.plain(kind))}
 	case 2:
-		return asked{method: "POST", path: "/" + kind, body: changed, headers: append(headers[:2:2], "Idempotency-Key", fmt.Sprint("k", a.rng.IntN(5)))}
+		return asked{method: "POST", path: "/" + kind, body: unnamed, headers: append(headers[:2:2], "Idempotency-Key", fmt.Sprint("k", a.rng.IntN(5)))}
 	case 3:
-		return asked{method: pick(a.rng, "PUT", "PATCH", "DELETE"), path: "/" + kind + "?" + a.plain(kind), body: changed, headers: headers[:2]}
+		return asked{method: pick(a.rng, "PUT", "PATCH"), path: "/" + kind + "?" + a.plain(kind), body: changed, headers: headers[:2]}
 	}
 	return asked{method: "PUT", path: path, body: changed, headers: headers}
 }
@@ -283,6 +290,10 @@ func (a *asker) batch() asked {
 	for range 1 + a.rng.IntN(3) {
 		kind := a.kind()
 		to := pick(a.rng, kind+"?"+a.query(kind), kind+"/"+a.target(kind))
+		if w := a.change(kind); a.rng.IntN(2) == 0 && (w.method == "PUT" || w.method == "POST") {
+			entries = append(entries, fmt.Sprintf(`{"resource":%s,"request":{"method":%q,"url":%s}}`, w.body, w.method, quoted(w.path[1:])))
+			continue
+		}
 		entries = append(entries, fmt.Sprintf(`{"request":{"method":"GET","url":%s}}`, quoted(to)))
 	}
 	body := fmt.Sprintf(`{"resourceType":"Bundle","type":%q,"entry":[%s]}`, pick(a.rng, "batch", "batch", "transaction"), strings.Join(entries, ","))

@@ -33,7 +33,7 @@ import (
 // and pages must be the same to the byte.
 //
 // What may differ by itself is held still: the clock, and the ids of the request, which the client
-// gives. A sealed link to a page has a random nonce: its length is compared, and the page behind it.
+// gives; but an Idempotency-Key is each one's own. A sealed link to a page has a random nonce: its length is compared, and the page behind it.
 // The header Date is left out.
 //
 // HALFDOOR_BLIND=FIRST+COUNT sets the seeds; a failure names its own.
@@ -160,6 +160,9 @@ func (p *pair) ask(w *world, which int32, r asked) reply {
 	for i := 0; i+1 < len(r.headers); i += 2 {
 		req.Header.Set(r.headers[i], r.headers[i+1])
 	}
+	if key := req.Header.Get("Idempotency-Key"); key != "" { // the gateway remembers what came of it at the other
+		req.Header.Set("Idempotency-Key", fmt.Sprint(key, "-", which))
+	}
 	resp, err := w.client.Do(req)
 	if err != nil {
 		return reply{err: err}
@@ -259,6 +262,9 @@ func blind(t *testing.T, seed uint64, requests int, all tally) {
 			}
 			all[outcome]++
 			all[r.method+" "+outcome]++
+			if r.method != "GET" && r.method != "HEAD" && outcome == "refused" {
+				all[r.method+" refused "+x.code()]++
+			}
 			if outcome == "failed" {
 				all["failed "+x.code()]++
 			}

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { validateResource } from '@medplum/core';
 import { libraries } from './clients.js';
 import { countOf } from './data.js';
 import { datasets, World } from './world.js';
@@ -53,6 +54,8 @@ test('smart-configuration and metadata need no token', async () => {
   assert.equal(metadata.status, 200);
   assert.equal(metadata.json.resourceType, 'CapabilityStatement');
   assert.equal(metadata.json.fhirVersion, '4.0.1');
+  validateResource(metadata.json); // by HL7's definitions, which ehr.js has loaded; throws what it has against it
+  assert.throws(() => validateResource({ ...metadata.json, kind: undefined }), 'a statement that is none');
   await world.clean();
 });
 
