@@ -197,7 +197,8 @@ type Limits struct {
 	BatchEntries int `yaml:"batch_entries"`
 
 	// BatchTime is how long all entries of a batch may take together; those that are left then are answered 504, each in
-	// its place. A duration, from 100ms to 1h; default 2m.
+	// its place. A transaction that is not ready to be sent to the EHR by then is refused. A duration, from 100ms to 1h;
+	// default 2m.
 	BatchTime Duration `yaml:"batch_time"`
 
 	// PatientsPerHour is of how many distinct patients one actor (a subject at a client of an issuer) may be told within

@@ -253,3 +253,17 @@ func TestTransactionClientGoes(t *testing.T) {
 		t.Errorf("what was carried out has no record of its end: %s", kinds(recs))
 	}
 }
+
+// TestTransactionTime has the EHR take too long over what a transaction reads first: it is refused, and nothing is sent.
+func TestTransactionTime(t *testing.T) {
+	w, ehr, token := newWriting(t, withConfig(func(y string) string { return y + "limits: {batch_time: 300ms}\n" }))
+	id, tag, patient := w.booked(token)
+	w.ehr.Set(demo.FaultStall, 0)
+	r := w.transact(token, moves(id, tag, patient))
+	if r.status != 504 || r.code() != "ehr-timeout" || r.json().Get("issue.0.expression.0").String() != "Bundle.entry[2]" || ehr.asked() != 0 {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+	if got := kinds(w.records(r.header.Get("X-Request-Id"))); got != "1 refusal 424 transaction-refused, 2 refusal 424 transaction-refused, 3 refusal 504 ehr-timeout, refusal 504 ehr-timeout" {
+		t.Errorf("records: %s", got)
+	}
+}

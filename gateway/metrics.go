@@ -44,7 +44,7 @@ func newMetrics(g *Gateway) *metrics {
 		paths:     map[[2]string]bool{},
 		registry:  prometheus.NewRegistry(),
 		inflight:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "halfdoor_calls_in_flight", Help: "Calls being served."}),
-		calls:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "halfdoor_calls_total", Help: "Calls by EHR, interaction, status and outcome; the outcome of a served call is ok."}, []string{"ehr", "interaction", "status", "outcome"}),
+		calls:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "halfdoor_calls_total", Help: "Calls by EHR, interaction, status and outcome; the outcome of a served call is ok. An entry of a batch or transaction counts like a call, beside the whole."}, []string{"ehr", "interaction", "status", "outcome"}),
 		seconds:   prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "halfdoor_call_seconds", Help: "Time from a request's header to its end.", Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}}, []string{"ehr", "interaction"}),
 		bytes:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "halfdoor_filter_bytes_total", Help: "Bytes that the filter read from EHRs (in) and released (out)."}, []string{"direction"}),
 		resources: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "halfdoor_filter_resources_total", Help: "Resources by type and what became of them: released, or the cause for which they were dropped."}, []string{"type", "outcome"}),
