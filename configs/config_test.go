@@ -138,7 +138,7 @@ func TestFull(t *testing.T) {
 // What is commented out in the full example must be right too.
 func TestFullUncommented(t *testing.T) {
 	dir := folder(t)
-	for _, name := range []string{"tls/admin.pem", "tls/operators.pem", "tls/login-ca.pem"} {
+	for _, name := range []string{"tls/admin.pem", "tls/operators.pem", "tls/login-ca.pem", "keys/login-jwks.json", "keys/login-metadata.json"} {
 		write(t, filepath.Join(dir, name), "PEM", 0o644)
 	}
 	write(t, filepath.Join(dir, "tls/admin-key.pem"), "PEM", 0o600)

@@ -65,7 +65,10 @@ func (e *EHR) defaults() {
 func (i *Issuer) defaults() {
 	i.Algorithms = []string{"RS256", "PS256", "ES256", "ES384"}
 	i.ClockSkew = seconds(30)
-	i.Claims = Claims{Roles: "roles", Ticket: "ticket", Category: "ticket_category", Purpose: "purpose_of_use"}
+	i.Claims = Claims{
+		Roles: "roles", Ticket: "ticket", Category: "ticket_category", Purpose: "purpose_of_use",
+		Patient: "patient", Encounter: "encounter", FHIRUser: "fhirUser",
+	}
 }
 
 func seconds(n int) Duration { return Duration(time.Duration(n) * time.Second) }

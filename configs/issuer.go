@@ -30,6 +30,24 @@ type Issuer struct {
 	// authorities count.
 	CA string `yaml:"ca"`
 
+	// Tenants are those whose EHRs the issuer's tokens open. Default none: all. Required where there are several issuers and
+	// several tenants, since one hospital's sign-in must not open another's EHR by an oversight.
+	Tenants []string `yaml:"tenants"`
+
+	// RequireType refuses tokens whose header does not say that they are access tokens ("typ": "at+jwt", RFC 9068). Default
+	// false: without it, what other tokens of an issuer have (nonce, at_hash, an audience that is the client itself) is
+	// told from access tokens as well as can be.
+	RequireType bool `yaml:"require_type"`
+
+	// KeysFile is a file with the issuer's JSON Web Key Set, for networks from which the issuer cannot be reached. Default
+	// none: the keys that it publishes. With a file the issuer is never asked, and a rotation means another file: it is
+	// watched, and should hold the old keys and the new ones as long as tokens of both are about.
+	KeysFile string `yaml:"keys_file"`
+
+	// MetadataFile is a file with the issuer's discovery document, for .well-known/smart-configuration, which tells clients
+	// the endpoints of the first issuer. Default none. Only with keys_file; without it that address answers 503 then.
+	MetadataFile string `yaml:"metadata_file"`
+
 	// Claims says where the issuer's tokens hold what policies ask for.
 	Claims Claims `yaml:"claims"`
 }
@@ -39,6 +57,10 @@ type Issuer struct {
 type Claims struct {
 	// Roles holds the caller's roles: a text, or a list of texts. Default "roles".
 	Roles string `yaml:"roles"`
+
+	// Groups holds the caller's groups, a text or a list of texts; they count as roles, too. Default none. Only for an
+	// issuer where nobody can make a group by the name of a role.
+	Groups string `yaml:"groups"`
 
 	// Ticket holds the helpdesk ticket's id, if the issuer binds tokens to tickets. Default "ticket". A call whose
 	// Ticket-Id header then says otherwise is refused, unless trust_headers lets the client state it; without the claim,
@@ -50,6 +72,16 @@ type Claims struct {
 
 	// Purpose holds the purpose of use (HL7 v3 PurposeOfUse). Default "purpose_of_use".
 	Purpose string `yaml:"purpose"`
+
+	// Patient holds the patient of the SMART launch context, by the EHR's own id. Default "patient". Some issuers have the
+	// launch context deeper ("launch_response.patient"); what stands elsewhere then counts for nothing.
+	Patient string `yaml:"patient"`
+
+	// Encounter holds the encounter of the launch context. Default "encounter".
+	Encounter string `yaml:"encounter"`
+
+	// FHIRUser holds the person's own resource ("Practitioner/7"). Default "fhirUser".
+	FHIRUser string `yaml:"fhir_user"`
 }
 
 // Client says what one OAuth client is trusted with beyond its token.
@@ -110,10 +142,37 @@ func (c *Config) validateIssuers(r *report) {
 			}
 		}
 		r.between(at+".clock_skew", s.ClockSkew, 0, 5*time.Minute)
+		c.validateTenants(at, s, r)
+		if s.MetadataFile != "" && s.KeysFile == "" {
+			r.add(at+".metadata_file", "of no effect without keys_file; leave it out")
+		}
 		r.claim(at+".claims.roles", s.Claims.Roles)
+		if s.Claims.Groups != "" {
+			r.claim(at+".claims.groups", s.Claims.Groups)
+		}
+		r.claim(at+".claims.patient", s.Claims.Patient)
+		r.claim(at+".claims.encounter", s.Claims.Encounter)
+		r.claim(at+".claims.fhir_user", s.Claims.FHIRUser)
 		r.claim(at+".claims.ticket", s.Claims.Ticket)
 		r.claim(at+".claims.category", s.Claims.Category)
 		r.claim(at+".claims.purpose", s.Claims.Purpose)
+	}
+}
+
+// validateTenants judges whose EHRs an issuer's tokens open.
+func (c *Config) validateTenants(at string, s *Issuer, r *report) {
+	tenants := map[string]bool{}
+	for _, e := range c.EHRs {
+		tenants[e.Tenant] = true
+	}
+	if len(s.Tenants) == 0 && len(c.Issuers) > 1 && len(tenants) > 1 {
+		r.add(at+".tenants", "required where there are several issuers and several tenants")
+	}
+	r.list(at+".tenants", s.Tenants)
+	for i, tenant := range s.Tenants {
+		if tenant != "" && !tenants[tenant] {
+			r.add(index(at+".tenants", i), "not the tenant of any of ehrs")
+		}
 	}
 }
 

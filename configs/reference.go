@@ -36,6 +36,8 @@ func (c *Config) eachFile(visit func(path string, file *string, kind fileKind)) 
 	}
 	for i := range c.Issuers {
 		visit(index("issuers", i)+".ca", &c.Issuers[i].CA, publicFile)
+		visit(index("issuers", i)+".keys_file", &c.Issuers[i].KeysFile, publicFile)
+		visit(index("issuers", i)+".metadata_file", &c.Issuers[i].MetadataFile, publicFile)
 	}
 	visit("policy.bundle", &c.Policy.Bundle, readDir)
 	visit("vault.dir", &c.Vault.Dir, writeDir)

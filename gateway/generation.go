@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -161,11 +162,20 @@ func authenticator(cfg *configs.Config, before *generation, now func() time.Time
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.URL, err)
 		}
+		keys, err := document(c.KeysFile)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", c.URL, err)
+		}
+		metadata, err := document(c.MetadataFile)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", c.URL, err)
+		}
 		transport := http.DefaultTransport.(*http.Transport).Clone()
 		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 		issuers = append(issuers, auth.Issuer{
 			URL: c.URL, Audiences: c.Audiences, Algorithms: c.Algorithms, ClockSkew: time.Duration(c.ClockSkew),
-			Claims: auth.Claims{Roles: c.Claims.Roles, Ticket: c.Claims.Ticket, Category: c.Claims.Category, Purpose: c.Claims.Purpose},
+			Claims:  auth.Claims(c.Claims),
+			Tenants: c.Tenants, RequireType: c.RequireType, Keys: keys, Metadata: metadata,
 			Client: &http.Client{Transport: transport},
 		})
 	}
@@ -174,6 +184,14 @@ func authenticator(cfg *configs.Config, before *generation, now func() time.Time
 		o.Previous = before.auth
 	}
 	return auth.New(o)
+}
+
+// document is what a file of an issuer holds; nil without a file.
+func document(file string) ([]byte, error) {
+	if file == "" {
+		return nil, nil
+	}
+	return os.ReadFile(file)
 }
 
 func listenerTLS(c configs.TLS, now func() time.Time) (*tls.Config, error) {

@@ -50,7 +50,7 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 	}
 
 	// Who is calling? No body has been read.
-	caller, err := c.gen.auth.Authenticate(r.Context(), r.Header["Authorization"])
+	caller, err := c.gen.auth.Authenticate(r.Context(), auth.Request{Authorization: r.Header["Authorization"], Tenant: route.tenant})
 	if err != nil {
 		return err
 	}

@@ -35,8 +35,22 @@ type Issuer struct {
 	// much after its exp and before its nbf and iat. Default 0, at most 5 minutes.
 	ClockSkew time.Duration
 
+	// RequireType refuses tokens whose typ is not at+jwt (RFC 9068, section 4), so that
+	// nothing has to be guessed of what a token is.
+	RequireType bool
+
 	// Claims is where tokens say more than is standardised.
 	Claims Claims
+
+	// Tenants are those whose EHRs the issuer's tokens open; none means all.
+	Tenants []string
+
+	// Keys is a JSON Web Key Set in place of the published one: the issuer is never asked
+	// then. It needs a key that can be used.
+	Keys []byte
+
+	// Metadata is the issuer's discovery document, for Server, where Keys are given.
+	Metadata []byte
 
 	// Client asks the issuer; nil for one with the system's roots. Its Transport and
 	// Timeout are used; redirects are never followed.
@@ -47,9 +61,14 @@ type Issuer struct {
 // ("realm_access.roles"; a dot in a name is escaped by a backslash). "" is the default.
 type Claims struct {
 	Roles    string // strings; default "roles"
+	Groups   string // strings that count as roles, too; default none
 	Ticket   string // the helpdesk ticket's id; default "ticket"
 	Category string // its category; default "ticket_category"
 	Purpose  string // HL7 v3 PurposeOfUse; default "purpose_of_use"
+
+	Patient   string // SMART launch context; default "patient"
+	Encounter string // default "encounter"
+	FHIRUser  string // default "fhirUser"
 }
 
 // Options is what an Authenticator is made of. A zero duration or number takes its
@@ -136,7 +155,14 @@ func New(o Options) (*Authenticator, error) {
 			url: iss.URL, cfg: iss, client: boundedClient(iss.Client), now: o.Now,
 			refresh: o.KeysFresh, maxAge: o.KeysMaxAge, interval: o.UnknownKey, timeout: o.Timeout,
 		}
-		if o.Previous != nil && o.Previous.sources[iss.URL] != nil {
+		switch {
+		case iss.Keys != nil:
+			if err := s.pin(iss.Keys, iss.Metadata); err != nil {
+				errs = append(errs, fmt.Errorf("auth: issuer %q: %w", iss.URL, err))
+			}
+		case iss.Metadata != nil:
+			errs = append(errs, fmt.Errorf("auth: issuer %q: metadata without keys", iss.URL))
+		case o.Previous != nil && o.Previous.sources[iss.URL] != nil && !o.Previous.sources[iss.URL].pinned:
 			s.set.Store(o.Previous.sources[iss.URL].set.Load())
 			s.server.Store(o.Previous.sources[iss.URL].server.Load())
 		}
@@ -180,6 +206,9 @@ func (c *Claims) complete() {
 	c.Ticket = orElse(c.Ticket == "", "ticket", c.Ticket)
 	c.Category = orElse(c.Category == "", "ticket_category", c.Category)
 	c.Purpose = orElse(c.Purpose == "", "purpose_of_use", c.Purpose)
+	c.Patient = orElse(c.Patient == "", "patient", c.Patient)
+	c.Encounter = orElse(c.Encounter == "", "encounter", c.Encounter)
+	c.FHIRUser = orElse(c.FHIRUser == "", "fhirUser", c.FHIRUser)
 }
 
 // Check asks every issuer that was not asked lately, all at once, and returns an error

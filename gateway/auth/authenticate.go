@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -13,26 +14,49 @@ import (
 // remembered is how long a verified token is believed without being verified again.
 const remembered = 5 * time.Minute
 
-// Authenticate is the caller of a request whose Authorization headers are given, or an
-// *Error. The context bounds how long an issuer is waited for.
-func (a *Authenticator) Authenticate(ctx context.Context, header []string) (*Caller, error) {
-	raw, refused := bearer(header, a.tokenBytes)
+// Request is what a call says of its caller.
+type Request struct {
+	Authorization []string // the header's fields
+	Tenant        string   // of the EHR that the call is for
+}
+
+// Authenticate is the caller of a request, or an *Error. The context bounds how long an
+// issuer is waited for.
+func (a *Authenticator) Authenticate(ctx context.Context, r Request) (*Caller, error) {
+	raw, refused := bearer(r.Authorization, a.tokenBytes)
 	if refused != nil {
 		return nil, refused
 	}
+	v, refused := a.known(ctx, raw)
+	if refused != nil {
+		return nil, refused
+	}
+	if !v.source.opens(r.Tenant) {
+		return nil, v.source.fail(CodeTenant)
+	}
+	return v.caller, nil
+}
+
+// known is a token that is good, whoever presents it.
+func (a *Authenticator) known(ctx context.Context, raw string) (verified, *Error) {
 	var buf [2048]byte // most tokens fit, and are hashed without an allocation
 	sum := sha256.Sum256(append(buf[:0], raw...))
 	if v, ok := a.memory.get(sum, a.now()); ok {
 		if set, err := v.source.current(ctx); err == nil && set.holds(v.key) {
-			return v.caller, nil
+			return v, nil
 		}
 	}
 	v, refused := a.verify(ctx, raw)
 	if refused != nil {
-		return nil, refused
+		return verified{}, refused
 	}
 	a.memory.add(sum, v)
-	return v.caller, nil
+	return v, nil
+}
+
+// opens reports whether the issuer's tokens are for a tenant's EHRs.
+func (s *source) opens(tenant string) bool {
+	return len(s.cfg.Tenants) == 0 || slices.Contains(s.cfg.Tenants, tenant)
 }
 
 // verify does everything that there is to check about a token. Until the signature was
@@ -68,7 +92,7 @@ func (a *Authenticator) verify(ctx context.Context, raw string) (verified, *Erro
 	}
 
 	switch c := &t.claims; {
-	case t.header.Cty != "", !c.accessToken(t.header.Typ):
+	case t.header.Cty != "", s.cfg.RequireType && !typed(t.header.Typ), !c.accessToken(t.header.Typ):
 		return verified{}, s.fail(CodeType)
 	case !c.meant(s.cfg.Audiences):
 		return verified{}, s.fail(CodeAudience)
@@ -84,6 +108,12 @@ func (a *Authenticator) verify(ctx context.Context, raw string) (verified, *Erro
 		until = limit
 	}
 	return verified{caller: caller, source: s, key: k, until: until}, nil
+}
+
+// typed reports whether a token's header says that it is an access token (RFC 9068, section
+// 2.1).
+func typed(typ string) bool {
+	return strings.TrimPrefix(strings.ToLower(typ), "application/") == "at+jwt"
 }
 
 // signed is the key by which the token is signed, or the code of what is wrong. Keys

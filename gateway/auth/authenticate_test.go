@@ -27,7 +27,7 @@ func newAuth(t testing.TB, o auth.Options) *auth.Authenticator {
 // every error to what is promised of all.
 func code(t testing.TB, a *auth.Authenticator, header ...string) string {
 	t.Helper()
-	caller, err := a.Authenticate(t.Context(), header)
+	caller, err := a.Authenticate(t.Context(), auth.Request{Authorization: header})
 	if err == nil {
 		if caller == nil {
 			t.Fatal("neither caller nor error")
@@ -78,6 +78,8 @@ func TestAuthenticateAccepts(t *testing.T) {
 		{"typ JWT", keys[0], "JWT", nil},
 		{"typ in full", keys[0], "application/AT+JWT", nil},
 		{"no typ", keys[0], "", nil},
+		{"the client among the audiences, with scopes", keys[0], "", claim{"aud": []string{"desk", audience}}},
+		{"the client among the audiences, where it says access token", keys[0], "at+jwt", claim{"aud": []string{"desk", audience}, "scope": nil}},
 		{"several audiences", keys[0], "", claim{"aud": []string{"https://a.example", audience}}},
 		{"azp for client_id", keys[0], "", claim{"client_id": nil, "azp": "desk"}},
 		{"no iat", keys[0], "", claim{"iat": nil}},
@@ -241,6 +243,8 @@ func TestAuthenticateRefuses(t *testing.T) {
 		{"ID token by at_hash", with(claim{"at_hash": "h"}), auth.CodeType},
 		{"ID token by c_hash", with(claim{"c_hash": "h"}), auth.CodeType},
 		{"ID token by its own words", with(claim{"typ": "ID"}), auth.CodeType},
+		{"ID token by its audience", with(claim{"aud": []string{"desk", audience}, "scope": nil}), auth.CodeType},
+		{"ID token by its audience and azp", with(claim{"aud": []string{"desk", audience}, "scope": nil, "client_id": nil, "azp": "desk"}), auth.CodeType},
 		{"refresh token", with(claim{"typ": "Refresh"}), auth.CodeType},
 		{"Cognito's ID token", with(claim{"token_use": "id"}), auth.CodeType},
 		{"logout token", with(claim{"events": claim{"http://schemas.openid.net/event/backchannel-logout": claim{}}}), auth.CodeType},
@@ -254,6 +258,8 @@ func TestAuthenticateRefuses(t *testing.T) {
 		{"subject of the wrong kind", with(claim{"sub": 7}), auth.CodeClaims},
 		{"scope of the wrong kind", with(claim{"scope": claim{"user/Patient.rs": true}}), auth.CodeClaims},
 		{"patient of the wrong kind", with(claim{"patient": 7}), auth.CodeClaims},
+		{"patients", with(claim{"patient": []string{"p1"}}), auth.CodeClaims},
+		{"fhirUser of the wrong kind", with(claim{"fhirUser": claim{"reference": "Practitioner/7"}}), auth.CodeClaims},
 		{"patient that is no id", with(claim{"patient": "Patient/7"}), auth.CodeClaims},
 		{"encounter that is no id", with(claim{"encounter": "7?x=y"}), auth.CodeClaims},
 		{"roles of the wrong kind", with(claim{"roles": claim{"admin": true}}), auth.CodeClaims},

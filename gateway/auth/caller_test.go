@@ -12,7 +12,7 @@ import (
 func TestCaller(t *testing.T) {
 	iss := newIssuer(t, rsaKey("rsa"))
 	cfg := iss.config()
-	cfg.Claims = auth.Claims{Roles: `realm_access.roles`, Ticket: `https://desk\.example/ticket.id`}
+	cfg.Claims = auth.Claims{Roles: `realm_access.roles`, Ticket: `https://desk\.example/ticket.id`, Groups: `https://desk\.example/groups`}
 	a := newAuth(t, auth.Options{Issuers: []auth.Issuer{cfg}, Now: newClock().now})
 	for _, c := range []struct {
 		name   string
@@ -42,6 +42,9 @@ func TestCaller(t *testing.T) {
 			c.TicketID, c.TicketCategory, c.Purpose = "T-1", "access", "HOPERAT"
 		}},
 		{"ticket by number", claim{"https://desk.example/ticket": claim{"id": 17}}, func(c *auth.Caller) { c.TicketID = "17" }},
+		{"groups are roles", claim{"realm_access": claim{"roles": "a"}, "https://desk.example/groups": []string{"g", "h"}}, func(c *auth.Caller) {
+			c.Roles = []string{"a", "g", "h"}
+		}},
 		{"no jti", claim{"jti": nil}, func(c *auth.Caller) { c.TokenID = "" }},
 		{"time with fractions", claim{"exp": float64(start.Add(time.Minute).Unix()) + 0.9}, func(c *auth.Caller) {
 			c.Expires = time.Unix(start.Add(time.Minute).Unix(), 0)
@@ -54,10 +57,32 @@ func TestCaller(t *testing.T) {
 				Expires: time.Unix(start.Add(time.Hour).Unix(), 0),
 			}
 			c.want(want)
-			got, err := a.Authenticate(t.Context(), []string{"Bearer " + sign(t, rsaKey("rsa"), "", iss.claims(c.claims))})
+			got, err := a.Authenticate(t.Context(), auth.Request{Authorization: []string{"Bearer " + sign(t, rsaKey("rsa"), "", iss.claims(c.claims))}})
 			if err != nil || !reflect.DeepEqual(got, want) {
 				t.Errorf("got  %+v, %v\nwant %+v", got, err, want)
 			}
 		})
+	}
+}
+
+// Some issuers nest the launch context; what stands elsewhere then is no launch context.
+func TestNestedLaunchContext(t *testing.T) {
+	iss := newIssuer(t, rsaKey("rsa"))
+	cfg := iss.config()
+	cfg.Claims = auth.Claims{Patient: "launch_response.patient", Encounter: "ext.encounter", FHIRUser: "ext.fhir_user"}
+	a := newAuth(t, auth.Options{Issuers: []auth.Issuer{cfg}, Now: newClock().now})
+	nested := claim{"launch_response": claim{"patient": "p1"}, "ext": claim{"encounter": "e1", "fhir_user": "Practitioner/7"}}
+	got := caller(t, a, sign(t, rsaKey("rsa"), "", iss.claims(nested)))
+	if g := got.Grant; g.Patient != "p1" || g.Encounter != "e1" || g.FHIRUser != "Practitioner/7" {
+		t.Errorf("grant %+v", g)
+	}
+	flat := claim{"patient": "p2", "encounter": "e2", "fhirUser": "Practitioner/8"}
+	got = caller(t, a, sign(t, rsaKey("rsa"), "", iss.claims(flat)))
+	if g := got.Grant; g.Patient+g.Encounter+g.FHIRUser != "" {
+		t.Errorf("grant %+v", g)
+	}
+	wrong := claim{"launch_response": claim{"patient": claim{"reference": "Patient/p1"}}}
+	if got := code(t, a, "Bearer "+sign(t, rsaKey("rsa"), "", iss.claims(wrong))); got != auth.CodeClaims {
+		t.Errorf("a patient of the wrong kind: %q", got)
 	}
 }

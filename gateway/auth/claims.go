@@ -27,9 +27,6 @@ type claims struct {
 	Party     string         `json:"azp"`
 	Scope     list           `json:"scope"`
 	Scp       list           `json:"scp"`
-	Patient   string         `json:"patient"`
-	Encounter string         `json:"encounter"`
-	FHIRUser  string         `json:"fhirUser"`
 	Typ       string         `json:"typ"`
 	TokenUse  string         `json:"token_use"`
 	Nonce     jsontext.Value `json:"nonce"`
@@ -106,13 +103,14 @@ func date(t *float64) time.Time { return time.Unix(int64(*t), 0) }
 
 // accessToken tells an access token from the issuer's other tokens (RFC 8725, section
 // 3.12). Where it says that it is one, that counts; else what only an ID or logout token
-// has speaks against it.
+// has speaks against it: nonce, at_hash, c_hash, s_hash, events. An ID token may have none
+// of these, but then its aud is the client itself (OpenID Connect Core 1.0, section 2), and
+// it has no scopes. auth_time, acr, sid and the user's name tell nothing: access tokens
+// have them too (RFC 9068, section 2.2).
 func (c *claims) accessToken(typ string) bool {
-	said := false
+	said := typed(typ)
 	switch strings.TrimPrefix(strings.ToLower(typ), "application/") {
-	case "at+jwt": // RFC 9068, section 2.1
-		said = true
-	case "jwt", "":
+	case "at+jwt", "jwt", "":
 	default:
 		return false
 	}
@@ -129,7 +127,16 @@ func (c *claims) accessToken(typ string) bool {
 	default:
 		return false
 	}
-	return said || c.Nonce == nil && c.AtHash == nil && c.CHash == nil && c.SHash == nil && c.Events == nil
+	forClient := c.Scope == nil && c.Scp == nil && c.meant([]string{c.client()})
+	return said || !forClient && c.Nonce == nil && c.AtHash == nil && c.CHash == nil && c.SHash == nil && c.Events == nil
+}
+
+// client is to whom the token was issued: client_id (RFC 9068, section 2.2), else azp.
+func (c *claims) client() string {
+	if c.ClientID != "" {
+		return c.ClientID
+	}
+	return c.Party
 }
 
 // meant reports whether the token is for one of the audiences.
@@ -140,17 +147,9 @@ func (c *claims) meant(audiences []string) bool {
 // caller is who the verified payload says. The vault keys tokens by client and the log
 // names the subject: without both there is no caller.
 func (c *claims) caller(payload []byte, paths Claims) (*Caller, *Error) {
-	client := c.ClientID
-	if client == "" {
-		client = c.Party
-	}
+	client := c.client()
 	if c.Subject == "" || client == "" {
 		return nil, refuse(CodeClaims)
-	}
-	for _, id := range []string{c.Patient, c.Encounter} {
-		if id != "" && !fhir.ValidID(id) {
-			return nil, refuse(CodeClaims)
-		}
 	}
 	scope := c.Scope
 	if scope == nil {
@@ -163,15 +162,32 @@ func (c *claims) caller(payload []byte, paths Claims) (*Caller, *Error) {
 		TokenID:  c.ID,
 		Expires:  date(c.Expiry),
 		Grant: smart.Grant{
-			Scopes:    smart.ParseScopes(strings.Join(scope, " ")),
-			Patient:   c.Patient,
-			Encounter: c.Encounter,
-			FHIRUser:  c.FHIRUser,
+			Scopes: smart.ParseScopes(strings.Join(scope, " ")),
 		},
 	}
-	var ok bool
-	if out.Roles, ok = texts(payload, paths.Roles); !ok {
-		return nil, refuse(CodeClaims)
+	for _, s := range []struct {
+		path string
+		into *string
+	}{{paths.Patient, &out.Grant.Patient}, {paths.Encounter, &out.Grant.Encounter}, {paths.FHIRUser, &out.Grant.FHIRUser}} {
+		switch found := gjson.GetBytes(payload, s.path); found.Type {
+		case gjson.Null: // also where there is nothing
+		case gjson.String:
+			*s.into = strings.Clone(found.Str)
+		default: // a launch context that is not understood holds the call to nobody
+			return nil, refuse(CodeClaims)
+		}
+	}
+	for _, id := range []string{out.Grant.Patient, out.Grant.Encounter} {
+		if id != "" && !fhir.ValidID(id) {
+			return nil, refuse(CodeClaims)
+		}
+	}
+	for _, path := range []string{paths.Roles, paths.Groups} {
+		found, ok := texts(payload, path)
+		if !ok {
+			return nil, refuse(CodeClaims)
+		}
+		out.Roles = append(out.Roles, found...)
 	}
 	for _, s := range []struct {
 		path string
@@ -191,6 +207,9 @@ func (c *claims) caller(payload []byte, paths Claims) (*Caller, *Error) {
 // texts are the strings at a path: one, or an array of them. A number counts as it is
 // written, for tickets are numbered. Anything else there is not understood.
 func texts(payload []byte, path string) ([]string, bool) {
+	if path == "" {
+		return nil, true
+	}
 	found := gjson.GetBytes(payload, path)
 	values := []gjson.Result{found}
 	if found.IsArray() {

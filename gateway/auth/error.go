@@ -18,6 +18,7 @@ const (
 	CodeExpired     = "token-expired"       // exp
 	CodeEarly       = "token-not-yet-valid" // nbf, or iat in the future
 	CodeAudience    = "token-audience"      // for another resource server
+	CodeTenant      = "token-tenant"        // of an issuer whose tokens do not open this tenant's EHRs
 	CodeBinding     = "token-binding"       // bound to a key (cnf) that was not proven
 	CodeClaims      = "token-claims"        // lacks a claim, or has one of the wrong kind
 	CodeUnavailable = "issuer-unavailable"  // the issuer's keys cannot be had: try again
@@ -40,6 +41,7 @@ var sentences = map[string]string{
 	CodeExpired:     "The access token has expired.",
 	CodeEarly:       "The access token is not valid yet.",
 	CodeAudience:    "The access token is meant for another service.",
+	CodeTenant:      "The access token is from an issuer whose users have no access here.",
 	CodeBinding:     "The access token is bound to a key that the request does not prove.",
 	CodeClaims:      "The access token lacks a claim that is needed, or has one of the wrong kind.",
 	CodeUnavailable: "The access token cannot be checked, because its issuer cannot be reached.",

@@ -94,7 +94,7 @@ func FuzzToken(f *testing.F) {
 	}
 	a := offlineAuth(f)
 	f.Fuzz(func(t *testing.T, header, payload string) {
-		got, err := a.Authenticate(t.Context(), []string{"Bearer " + signEd(header, payload)})
+		got, err := a.Authenticate(t.Context(), auth.Request{Authorization: []string{"Bearer " + signEd(header, payload)}})
 		if err != nil {
 			var e *auth.Error
 			if !errors.As(err, &e) || e.Sentence() == "" {

@@ -13,7 +13,7 @@ import (
 // A remembered token yields the very same Caller.
 func caller(t testing.TB, a *auth.Authenticator, token string) *auth.Caller {
 	t.Helper()
-	c, err := a.Authenticate(t.Context(), []string{"Bearer " + token})
+	c, err := a.Authenticate(t.Context(), auth.Request{Authorization: []string{"Bearer " + token}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +188,7 @@ func BenchmarkAuthenticate(b *testing.B) {
 			b.SetBytes(int64(len(header[0])))
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := a.Authenticate(b.Context(), header); err != nil {
+				if _, err := a.Authenticate(b.Context(), auth.Request{Authorization: header}); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -94,7 +94,7 @@ func TestRotationDuringFetch(t *testing.T) {
 	ctx := waited{Context: t.Context(), begun: make(chan struct{}, 8)}
 	got := make(chan error)
 	go func() {
-		_, err := a.Authenticate(ctx, newer)
+		_, err := a.Authenticate(ctx, auth.Request{Authorization: newer})
 		got <- err
 	}()
 	<-ctx.begun

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/go-json-experiment/json"
 )
 
 // source is one issuer: its keys and when to ask for them again.
@@ -30,6 +32,7 @@ type source struct {
 	maxAge   time.Duration // keys older than this are not used
 	interval time.Duration // between fruitless fetches for unknown keys
 	timeout  time.Duration // of one fetch, discovery included
+	pinned   bool          // the keys are configured: nobody is asked
 
 	set    atomic.Pointer[keySet]
 	server atomic.Pointer[Server] // as discovered last; nil before
@@ -62,6 +65,9 @@ const (
 // current is the newest key set that may be used, or an Error of CodeUnavailable. While
 // an issuer fails, calls wait for it only where there is nothing to go on with.
 func (s *source) current(ctx context.Context) (*keySet, *Error) {
+	if s.pinned {
+		return s.set.Load(), nil
+	}
 	if set := s.set.Load(); s.younger(set, s.refresh) {
 		return set, nil
 	}
@@ -115,6 +121,9 @@ func (s *source) find(ctx context.Context, id string) ([]*key, *Error) {
 	}
 	if keys := set.byID[id]; keys != nil {
 		return keys, nil
+	}
+	if s.pinned {
+		return nil, s.fail(CodeKey)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -222,6 +231,9 @@ func (f *fetch) wait(ctx context.Context) error {
 // check asks the issuer unless its answer is fresh or it is being left alone, and says
 // what is wrong.
 func (s *source) check(ctx context.Context) error {
+	if s.pinned {
+		return nil
+	}
 	s.mu.Lock()
 	f := s.running
 	if f == nil && !s.now().Before(s.next) && (s.failures > 0 || !s.younger(s.set.Load(), s.refresh)) {
@@ -241,6 +253,27 @@ func (s *source) check(ctx context.Context) error {
 	if set := s.set.Load(); set == nil || len(set.byID) == 0 {
 		return fmt.Errorf("issuer %s: %w", s.url, errors.New("publishes no key that can be used"))
 	}
+	return nil
+}
+
+// pin makes the source one of configured keys.
+func (s *source) pin(keys, metadata []byte) error {
+	set, err := readKeys(keys, nil, s.now())
+	if err != nil {
+		return fmt.Errorf("keys: %w", err)
+	}
+	if len(set.byID) == 0 {
+		return errors.New("keys: none that can be used")
+	}
+	if metadata != nil {
+		server := new(Server)
+		if json.Unmarshal(metadata, server) != nil || server.Issuer != s.url {
+			return errors.New("metadata: not the discovery document of this issuer")
+		}
+		s.server.Store(server)
+	}
+	s.set.Store(set)
+	s.pinned = true
 	return nil
 }
 

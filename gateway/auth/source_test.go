@@ -238,7 +238,7 @@ func TestSlowIssuer(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	gone := make(chan error)
 	go func() {
-		_, err := a.Authenticate(ctx, slowToken)
+		_, err := a.Authenticate(ctx, auth.Request{Authorization: slowToken})
 		gone <- err
 	}()
 	<-asked
