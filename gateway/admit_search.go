@@ -45,7 +45,12 @@ func (a *admission) search(ctx context.Context, c *call) (*query, error) {
 			if may, err := a.reaches(ctx, c, p); err != nil || !may {
 				return nil, orRefusal(err, refusal("search-hidden").naming(p.Name))
 			}
-			p, a.confirms = whole(p), true
+			a.confirms = true
+		}
+	}
+	for _, p := range a.req.Params {
+		if a.confirms && named[p.Name] {
+			p = whole(p) // what is shown as well: beside the first letter of a name, a hidden date is found out
 		}
 		opened, ok := a.openValues(on(kinds, p), p)
 		if !ok {

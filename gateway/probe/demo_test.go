@@ -111,7 +111,7 @@ func TestAttacks(t *testing.T) {
 func TestAttacksByDesk(t *testing.T) {
 	t.Parallel() // most of the time is waited for
 	_, attack := start(t)
-	for _, desk := range []struct{ name, client, dataset string }{{"billing", "demo-billing", "billing"}, {"no dataset", "demo-scheduling", ""}} {
+	for _, desk := range []struct{ name, client, dataset string }{{"access", "demo-access", "access"}, {"billing", "demo-billing", "billing"}, {"no dataset", "demo-scheduling", ""}} {
 		t.Run(desk.name, func(t *testing.T) {
 			o := attack(desk.client, desk.dataset)
 			o.Only = []string{"leak/*"}
