@@ -99,9 +99,6 @@ func validPath(path string) bool {
 		if segment == "" || segment == "." || segment == ".." {
 			return false
 		}
-		if segment == "*" { // any type of a compartment
-			continue
-		}
 		for i := range len(segment) {
 			if c := segment[i]; !letterOrDigit(c) && c != '-' && c != '.' && c != '_' && c != '$' && c != '~' {
 				return false
