@@ -49,6 +49,9 @@ type Config struct {
 	// policy; a prefix of length 0 is refused, since it would let anyone state any address.
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"`
 
+	// DPoP says how proofs of possession are judged (RFC 9449), which clients send with tokens that are bound to a key.
+	DPoP DPoP `yaml:"dpop"`
+
 	// CORS says which web pages a browser lets call the gateway.
 	CORS CORS `yaml:"cors"`
 
@@ -86,6 +89,19 @@ type TLS struct {
 	// ClientAuth says whether clients show a certificate: "none" (not asked), "request" (asked; one that is shown must
 	// be valid) or "require" (a connection without a valid one ends in the handshake). Default "none".
 	ClientAuth string `yaml:"client_auth"`
+}
+
+// DPoP says how proofs of possession are judged. A proof is good for one call; which were used is remembered in this
+// process, so that another replica behind the same name would take a proof once more within max_age.
+type DPoP struct {
+	// MaxAge is how long a proof is good after it was made, by the client's clock. A duration, from 5s to 5m; default 1m.
+	// A proof is never taken from more than 30 seconds in the future.
+	MaxAge Duration `yaml:"max_age"`
+
+	// RequireNonce demands that a proof has a nonce that the gateway handed out within the last minutes, so that nobody can
+	// make proofs for later use. Default false: a client's first call costs it a 401 that tells the nonce, which not every
+	// client understands.
+	RequireNonce bool `yaml:"require_nonce"`
 }
 
 // CORS says which web pages a browser lets call the gateway (Fetch standard, "CORS protocol"). Calls are

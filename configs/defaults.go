@@ -46,6 +46,7 @@ func (c *Config) defaults() {
 		BatchTime:          seconds(120),
 		PatientsPerHour:    200,
 	}
+	c.DPoP.MaxAge = seconds(60)
 	c.Log = Log{Level: "info", Format: "json"}
 	c.ShutdownTimeout = seconds(30)
 }
@@ -58,6 +59,7 @@ func (t *TLS) defaults() {
 func (e *EHR) defaults() {
 	e.Path = "/fhir"
 	e.Tenant = "default"
+	e.RequireBinding = "none"
 	e.Timeouts = Timeouts{Connect: seconds(5), Header: seconds(15), Idle: seconds(15), Total: seconds(60)}
 	e.MaxConnections = 64
 }

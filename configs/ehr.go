@@ -28,6 +28,11 @@ type EHR struct {
 	// client: EHRs of different tenants share none. Changing it makes tokens given out before useless.
 	Tenant string `yaml:"tenant"`
 
+	// RequireBinding is how a client's token has to be bound to it, so that whoever steals the token alone has nothing:
+	// "dpop" (a key that signs each call, RFC 9449), "mtls" (a client certificate, RFC 8705; tls.client_auth has to ask for
+	// one), "any" of the two, or "none". Default "none". A bound token's proof is always demanded, whatever stands here.
+	RequireBinding string `yaml:"require_binding"`
+
 	// Bearer is the gateway's own access token for the server, sent in the Authorization header. Default none: the
 	// server is called without credentials. A client's own token is never passed on.
 	Bearer Secret `yaml:"bearer"`
@@ -72,6 +77,7 @@ func (c *Config) validateEHRs(r *report) {
 	for i := range c.EHRs {
 		e, at := &c.EHRs[i], index("ehrs", i)
 		e.validate(at, r)
+		c.validateBinding(at+".require_binding", e.RequireBinding, r)
 		for j, other := range c.EHRs[:i] {
 			if e.Name != "" && e.Name == other.Name {
 				r.add(at+".name", "the name of ehrs[%d] too", j)

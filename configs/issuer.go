@@ -99,6 +99,10 @@ type Client struct {
 	// then state them.
 	TrustHeaders []string `yaml:"trust_headers"`
 
+	// RequireBinding is how this client's tokens have to be bound to it, besides what the EHR demands: "dpop", "mtls",
+	// "any" or "none". Default "none".
+	RequireBinding string `yaml:"require_binding"`
+
 	// PatientsPerHour is this client's own limit in place of limits.patients_per_hour, for each of its subjects. From 0,
 	// no limit, to 1000000. Default: that of limits.
 	PatientsPerHour *int `yaml:"patients_per_hour"`
@@ -185,6 +189,17 @@ func (r *report) claim(path, value string) {
 	}
 }
 
+// validateBinding judges a demand on how tokens are bound.
+func (c *Config) validateBinding(path, demand string, r *report) {
+	if demand == "" {
+		return
+	}
+	r.oneOf(path, demand, "none", "any", "dpop", "mtls")
+	if demand == "mtls" && c.TLS.ClientAuth == "none" {
+		r.add(path, "needs tls.client_auth: request or require")
+	}
+}
+
 // validateClients judges what clients are trusted with.
 func (c *Config) validateClients(r *report) {
 	for i := range c.Clients {
@@ -205,6 +220,7 @@ func (c *Config) validateClients(r *report) {
 		for j, h := range l.TrustHeaders {
 			r.oneOf(index(at+".trust_headers", j), h, "ticket", "category", "purpose")
 		}
+		c.validateBinding(at+".require_binding", l.RequireBinding, r)
 		if l.PatientsPerHour != nil {
 			r.count(at+".patients_per_hour", *l.PatientsPerHour, 0, 1_000_000)
 		}

@@ -19,6 +19,7 @@ func (c *Config) validate(r *report) {
 	c.validateClients(r)
 	c.validateStores(r)
 	c.validateLimits(r)
+	r.between("dpop.max_age", c.DPoP.MaxAge, 5*time.Second, 5*time.Minute)
 	r.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	r.oneOf("log.format", c.Log.Format, "json", "console")
 	r.between("shutdown_timeout", c.ShutdownTimeout, 0, 10*time.Minute)

@@ -48,7 +48,7 @@ func Check(ctx context.Context, cfg *configs.Config, online bool, now func() tim
 	}
 	look("vault.keyset", "token keys", err)
 	found = append(found, checkLog(cfg))
-	authn, err := authenticator(cfg, nil, now)
+	authn, err := authenticator(cfg, nil, nil, now)
 	look("issuers", fmt.Sprintf("%d configured", len(cfg.Issuers)), err)
 	if err == nil {
 		defer authn.Close()

@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 
+	"github.com/halfdoor/halfdoor/gateway/auth"
 	"github.com/halfdoor/halfdoor/gateway/fhir"
 	"github.com/halfdoor/halfdoor/gateway/smart"
 )
@@ -50,13 +52,19 @@ func (g *Gateway) describeSMART(c *call, r *http.Request, rt *route) error {
 		Authorization: server.Authorization, Token: server.Token,
 		Introspection: server.Introspection, Revocation: server.Revocation,
 		GrantTypes: server.GrantTypes, AuthMethods: server.AuthMethods, SigningAlgs: server.SigningAlgs,
-		Scopes: rt.scopes,
+		ProofAlgs: common(server.ProofAlgs, auth.ProofAlgorithms()), // what both understand
+		Scopes:    rt.scopes,
 	})
 	if err != nil {
 		return err
 	}
 	c.send(body, "application/json; charset=utf-8")
 	return nil
+}
+
+// common are the members of one list that are in another, too.
+func common(list, other []string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return !slices.Contains(other, s) })
 }
 
 // send answers with a document of the gateway's own.

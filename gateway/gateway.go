@@ -21,6 +21,7 @@ import (
 
 	"github.com/halfdoor/halfdoor/configs"
 	"github.com/halfdoor/halfdoor/gateway/accesslog"
+	"github.com/halfdoor/halfdoor/gateway/auth"
 	"github.com/halfdoor/halfdoor/gateway/state"
 )
 
@@ -32,6 +33,8 @@ type Options struct {
 	Now     func() time.Time // default time.Now
 	LogFS   accesslog.FS     // default the operating system's; a test may break it
 	Quota   Quota            // default one of this process; a test may break it
+
+	Replays auth.Replays // default those of this process; a test may break it
 
 	Outcomes Outcomes // default those of this process; a test may fill them
 }
@@ -51,6 +54,7 @@ type Gateway struct {
 	rate    *state.Rate
 
 	outcomes Outcomes
+	replays  auth.Replays
 
 	encoders encoders // of what leaves
 
@@ -106,8 +110,11 @@ func New(o Options) (*Gateway, error) {
 	if g.outcomes = o.Outcomes; g.outcomes == nil {
 		g.outcomes = state.NewOutcomes(state.OutcomesOptions{Now: o.Now})
 	}
+	if g.replays = o.Replays; g.replays == nil {
+		g.replays = state.NewReplays(state.ReplaysOptions{Now: o.Now})
+	}
 	g.metrics = newMetrics(g)
-	gen, err := build(cfg, nil, o.Now)
+	gen, err := build(cfg, nil, g.replays, o.Now)
 	if err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
@@ -131,7 +138,7 @@ func (g *Gateway) Reload(cfg *configs.Config, loadErr error) error {
 	var gen *generation
 	if err == nil {
 		if err = g.fixed.unchanged(cfg); err == nil {
-			gen, err = build(cfg, g.current.Load(), g.now)
+			gen, err = build(cfg, g.current.Load(), g.replays, g.now)
 		}
 	}
 	if err != nil {

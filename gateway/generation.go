@@ -29,6 +29,7 @@ type generation struct {
 	vault    *vault.Vault
 	routes   []*route
 	trusts   map[clientKey][]string
+	bindings map[clientKey]string
 	origins  []string // of web pages that may call
 
 	commonQuotas quotas
@@ -58,16 +59,18 @@ type route struct {
 	name, tenant string
 	path         string // "/fhir"
 	base         string // the gateway's own FHIR base URL
+	binding      string // how tokens have to be bound: "none", "any", "dpop", "mtls"
 	ehr          *upstream.EHR
 	metadata     []byte // the CapabilityStatement
 	scopes       []string
 }
 
 // build makes a generation, or reports every part that fails. The vault's file of long ids
-// is shared with the generation before.
-func build(cfg *configs.Config, before *generation, now func() time.Time) (_ *generation, err error) {
+// is shared with the generation before; replays outlives all of them.
+func build(cfg *configs.Config, before *generation, replays auth.Replays, now func() time.Time) (_ *generation, err error) {
 	g := &generation{
 		trusts:   trusts(cfg.Clients),
+		bindings: bindings(cfg.Clients),
 		proxies:  cfg.TrustedProxies,
 		origins:  cfg.CORS.Origins,
 		limits:   fhir.Limits{URLBytes: int(cfg.Limits.URLBytes), Entries: cfg.Limits.BatchEntries},
@@ -103,7 +106,7 @@ func build(cfg *configs.Config, before *generation, now func() time.Time) (_ *ge
 	}
 	g.policies, e = Policies(cfg.Policy.Bundle)
 	part("policy", e)
-	g.auth, e = authenticator(cfg, before, now)
+	g.auth, e = authenticator(cfg, before, replays, now)
 	part("issuers", e)
 	keys := vault.Options{Keyset: cfg.Vault.Keyset.Bytes(), Dir: cfg.Vault.Dir, Now: now}
 	if before != nil {
@@ -135,7 +138,7 @@ func newRoute(public string, c *configs.EHR, maxBody int64) (*route, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &route{name: c.Name, tenant: c.Tenant, path: c.Path, base: public + c.Path, ehr: ehr}, nil
+	return &route{name: c.Name, tenant: c.Tenant, path: c.Path, base: public + c.Path, binding: c.RequireBinding, ehr: ehr}, nil
 }
 
 // newEHR is the upstream of one configured EHR.
@@ -155,7 +158,7 @@ func newEHR(c *configs.EHR, maxBody int64) (*upstream.EHR, error) {
 
 // authenticator is the one of the configured issuers. The keys that the generation before
 // has of them go on, so that a reload while an issuer is down refuses nobody.
-func authenticator(cfg *configs.Config, before *generation, now func() time.Time) (*auth.Authenticator, error) {
+func authenticator(cfg *configs.Config, before *generation, replays auth.Replays, now func() time.Time) (*auth.Authenticator, error) {
 	var issuers []auth.Issuer
 	for _, c := range cfg.Issuers {
 		pool, err := roots(c.CA)
@@ -179,7 +182,10 @@ func authenticator(cfg *configs.Config, before *generation, now func() time.Time
 			Client: &http.Client{Transport: transport},
 		})
 	}
-	o := auth.Options{Issuers: issuers, Now: now}
+	o := auth.Options{
+		Issuers: issuers, Now: now,
+		Replays: replays, ProofAge: time.Duration(cfg.DPoP.MaxAge), DemandNonce: cfg.DPoP.RequireNonce,
+	}
 	if before != nil {
 		o.Previous = before.auth
 	}

@@ -20,7 +20,7 @@ func (c *call) input(e errand, req *fhir.Request) *policies.Input {
 	return &policies.Input{
 		Caller: policies.Caller{
 			Subject: caller.Subject, Issuer: caller.Issuer, Client: caller.ClientID,
-			Roles: caller.Roles, FHIRUser: caller.Grant.FHIRUser,
+			Roles: caller.Roles, FHIRUser: caller.Grant.FHIRUser, Binding: binding(caller),
 		},
 		Ticket:  policies.Ticket{ID: d.ticket, Category: d.category},
 		Purpose: d.purpose,

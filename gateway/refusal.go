@@ -29,6 +29,8 @@ type Refusal struct {
 	allow      string // 405: the methods that would do
 	retryAfter string // seconds, as the EHR said
 	challenge  string // 401: the RFC 6750 error code; "" when no token came
+	scheme     string // 401: the one that the challenge is of; "" for any
+	nonce      string // 401: for the client's next DPoP proof
 	entry      int    // of a transaction: the one for which it is refused, counted from 1; else 0
 }
 
@@ -54,6 +56,9 @@ var answers = map[string]answer{
 	"token-missing":       {401, "login", "The helpdesk app sent no access token. Its administrator should check the app's connection to Halfdoor.", after},
 	"token-invalid":       {401, "login", "The helpdesk app's access token is not valid here. Signing in again, or its administrator, can help.", after},
 	"token-expired":       {401, "expired", "The helpdesk app's sign-in has expired. Sign in again and repeat the call.", after},
+	"token-unbound":       {401, "login", "The helpdesk app's access token has to be bound to the app (DPoP or a client certificate) for this call. Its administrator can help.", after},
+	"dpop-invalid":        {401, "login", "The helpdesk app did not prove that its access token is its own. Trying again, or its administrator, can help.", after},
+	"replay-unavailable":  {503, "exception", "The gateway cannot tell whether this call was made before. Its operators have been told.", soon},
 	"issuer-unavailable":  {503, "transient", "The sign-in service cannot be reached, so the caller cannot be checked.", soon},
 	"header-malformed":    {400, "invalid", "A header of the request is malformed: {}.", after},
 	"header-untrusted":    {403, "forbidden", "This app may not state {} by header; its access token has to carry it.", after},
@@ -222,19 +227,19 @@ func refused(err error) *Refusal {
 
 func refusedToken(e *auth.Error) *Refusal {
 	switch e.Code {
-	case "issuer-unavailable":
-		return refusal("issuer-unavailable")
-	case "token-missing":
-		return refusal("token-missing")
-	case "header-malformed":
-		return refusal("header-malformed").naming("Authorization")
-	case "token-expired":
-		r := refusal("token-expired")
-		r.challenge = e.Challenge()
-		return r
+	case auth.CodeUnavailable, auth.CodeMissing, auth.CodeReplays:
+		return refusal(e.Code)
+	case auth.CodeHeader:
+		return refusal(e.Code).naming("Authorization")
 	}
 	r := refusal("token-invalid")
-	r.Code, r.challenge = e.Code, e.Challenge()
+	switch {
+	case e.Code == auth.CodeExpired:
+		r = refusal(e.Code)
+	case strings.HasPrefix(e.Code, "dpop-"):
+		r = refusal("dpop-invalid")
+	}
+	r.Code, r.challenge, r.scheme, r.nonce = e.Code, e.Challenge(), e.Scheme, e.Nonce
 	return r
 }
 
@@ -419,7 +424,12 @@ func (c *call) deny(r *Refusal) {
 		h.Set("Connection", "close") // rather than wait for the rest of it
 	}
 	if r.status == http.StatusUnauthorized {
-		h.Set("WWW-Authenticate", challenge(r))
+		for _, challenge := range challenges(r) {
+			h.Add("WWW-Authenticate", challenge)
+		}
+		if r.nonce != "" {
+			h.Set("DPoP-Nonce", r.nonce) // RFC 9449, section 9
+		}
 	}
 	if r.allow != "" {
 		h.Set("Allow", r.allow)
@@ -444,10 +454,17 @@ func (c *call) deny(r *Refusal) {
 	}
 }
 
-// challenge is RFC 6750, section 3: no error code where no token was sent.
-func challenge(r *Refusal) string {
+// challenges are RFC 6750, section 3, and RFC 9449, section 7.1: no error code where no token was
+// sent, and then every scheme that there is.
+func challenges(r *Refusal) []string {
+	bearer := `Bearer realm="halfdoor"`
+	proven := `DPoP realm="halfdoor", algs="` + strings.Join(auth.ProofAlgorithms(), " ") + `"`
 	if r.challenge == "" {
-		return `Bearer realm="halfdoor"`
+		return []string{bearer, proven}
 	}
-	return `Bearer realm="halfdoor", error="` + r.challenge + `", error_description="` + r.Code + `"`
+	why := `, error="` + r.challenge + `", error_description="` + r.Code + `"`
+	if r.scheme == auth.SchemeDPoP {
+		return []string{proven + why}
+	}
+	return []string{bearer + why}
 }

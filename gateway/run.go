@@ -19,6 +19,7 @@ import (
 	"github.com/halfdoor/halfdoor/configs"
 	"github.com/halfdoor/halfdoor/gateway/accesslog"
 	"github.com/halfdoor/halfdoor/gateway/admin"
+	"github.com/halfdoor/halfdoor/gateway/auth"
 )
 
 // RunOptions is a running gateway: its listeners, its reloads and its end.
@@ -29,6 +30,8 @@ type RunOptions struct {
 	Now     func() time.Time // default time.Now
 	LogFS   accesslog.FS     // as in Options
 	Quota   Quota            // as in Options
+
+	Replays auth.Replays // as in Options
 
 	Outcomes Outcomes // as in Options
 
@@ -53,7 +56,7 @@ func Run(ctx context.Context, o RunOptions) error {
 	if cfg, err = o.Load(); err != nil { // again: what changed before the watch began is in it now
 		return err
 	}
-	g, err := New(Options{Config: cfg, Logger: o.Logger, Version: o.Version, Now: o.Now, LogFS: o.LogFS, Quota: o.Quota, Outcomes: o.Outcomes})
+	g, err := New(Options{Config: cfg, Logger: o.Logger, Version: o.Version, Now: o.Now, LogFS: o.LogFS, Quota: o.Quota, Outcomes: o.Outcomes, Replays: o.Replays})
 	if err != nil {
 		return err
 	}

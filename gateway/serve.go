@@ -50,11 +50,17 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 	}
 
 	// Who is calling? No body has been read.
-	caller, err := c.gen.auth.Authenticate(r.Context(), auth.Request{Authorization: r.Header["Authorization"], Tenant: route.tenant})
+	caller, err := c.gen.auth.Authenticate(r.Context(), credentials(r, route, below))
 	if err != nil {
 		return err
 	}
 	c.by(caller)
+	if err := c.gen.bound(route, caller); err != nil {
+		return err
+	}
+	if nonce := c.gen.auth.Nonce(); nonce != "" && caller.DPoP {
+		c.w.Header().Set("DPoP-Nonce", nonce) // RFC 9449, section 8.2: the next one, in time
+	}
 	if err := c.often(caller); err != nil {
 		return err
 	}

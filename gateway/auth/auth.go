@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -85,9 +86,26 @@ type Options struct {
 	KeysMaxAge time.Duration // age beyond which keys are not used; default 1 h
 	UnknownKey time.Duration // between vain questions about unknown keys; default 2 s
 
+	// Replays remembers DPoP proofs; nil: no token that is bound by DPoP is accepted.
+	Replays Replays
+
+	// ProofAge is how long a DPoP proof is good after its iat; default 1 min.
+	ProofAge time.Duration
+
+	// DemandNonce refuses DPoP proofs without a nonce of Nonce, so that nobody can make
+	// proofs for later.
+	DemandNonce bool
+
 	// Previous is an Authenticator whose keys of the same issuers go on, so that a reload
-	// while an issuer is down refuses nobody. Its remembered tokens do not.
+	// while an issuer is down refuses nobody, and whose nonces stay good. Its remembered tokens do not.
 	Previous *Authenticator
+}
+
+// Replays remembers what may be used once. Use tells whether this is the first use of what
+// has the hash, and remembers it until then; owner is whose it is, for a bound on what one
+// can have remembered. An error refuses the call.
+type Replays interface {
+	Use(owner string, hash [sha256.Size]byte, until time.Time) (first bool, err error)
 }
 
 const maxSkew = 5 * time.Minute
@@ -107,6 +125,10 @@ type Caller struct {
 	Purpose        string
 
 	Expires time.Time // exp, without skew
+
+	// How the token is bound to its sender, which each call has proven: by a key that signs
+	// (RFC 9449), by a client certificate (RFC 8705), by both, or by neither.
+	DPoP, MTLS bool
 }
 
 // Authenticator verifies tokens. It is for concurrent use.
@@ -116,6 +138,11 @@ type Authenticator struct {
 	now        func() time.Time
 	tokenBytes int
 	memory     *memory
+
+	replays     Replays
+	proofAge    time.Duration
+	demandNonce bool
+	nonces      *nonces
 }
 
 // New checks the options and reports all that is wrong with them. It asks no issuer.
@@ -127,8 +154,9 @@ func New(o Options) (*Authenticator, error) {
 	o.KeysFresh = orElse(o.KeysFresh == 0, 5*time.Minute, o.KeysFresh)
 	o.KeysMaxAge = orElse(o.KeysMaxAge == 0, time.Hour, o.KeysMaxAge)
 	o.UnknownKey = orElse(o.UnknownKey == 0, 2*time.Second, o.UnknownKey)
+	o.ProofAge = orElse(o.ProofAge == 0, time.Minute, o.ProofAge)
 	var errs []error
-	if o.TokenBytes < 0 || o.Timeout < 0 || o.KeysFresh < 0 || o.UnknownKey < 0 {
+	if o.ProofAge < 0 || o.TokenBytes < 0 || o.Timeout < 0 || o.KeysFresh < 0 || o.UnknownKey < 0 {
 		errs = append(errs, errors.New("auth: limits must not be negative"))
 	}
 	if o.KeysMaxAge < o.KeysFresh {
@@ -139,6 +167,12 @@ func New(o Options) (*Authenticator, error) {
 	}
 	a := &Authenticator{
 		sources: make(map[string]*source), now: o.Now, tokenBytes: o.TokenBytes, memory: newMemory(o.CacheSize),
+		replays: o.Replays, proofAge: o.ProofAge, demandNonce: o.DemandNonce,
+	}
+	if o.Previous != nil {
+		a.nonces = o.Previous.nonces // what was handed out stays good
+	} else {
+		a.nonces = newNonces()
 	}
 	for _, iss := range o.Issuers {
 		if err := iss.check(); err != nil {

@@ -14,29 +14,6 @@ import (
 // remembered is how long a verified token is believed without being verified again.
 const remembered = 5 * time.Minute
 
-// Request is what a call says of its caller.
-type Request struct {
-	Authorization []string // the header's fields
-	Tenant        string   // of the EHR that the call is for
-}
-
-// Authenticate is the caller of a request, or an *Error. The context bounds how long an
-// issuer is waited for.
-func (a *Authenticator) Authenticate(ctx context.Context, r Request) (*Caller, error) {
-	raw, refused := bearer(r.Authorization, a.tokenBytes)
-	if refused != nil {
-		return nil, refused
-	}
-	v, refused := a.known(ctx, raw)
-	if refused != nil {
-		return nil, refused
-	}
-	if !v.source.opens(r.Tenant) {
-		return nil, v.source.fail(CodeTenant)
-	}
-	return v.caller, nil
-}
-
 // known is a token that is good, whoever presents it.
 func (a *Authenticator) known(ctx context.Context, raw string) (verified, *Error) {
 	var buf [2048]byte // most tokens fit, and are hashed without an allocation
@@ -96,7 +73,9 @@ func (a *Authenticator) verify(ctx context.Context, raw string) (verified, *Erro
 		return verified{}, s.fail(CodeType)
 	case !c.meant(s.cfg.Audiences):
 		return verified{}, s.fail(CodeAudience)
-	case c.Confirm != nil: // RFC 9449, section 7.2; RFC 8705, section 3
+	}
+	bound, ok := confirm(t.claims.Confirm)
+	if !ok {
 		return verified{}, s.fail(CodeBinding)
 	}
 	caller, refused := t.claims.caller(t.payload, s.cfg.Claims)
@@ -107,7 +86,8 @@ func (a *Authenticator) verify(ctx context.Context, raw string) (verified, *Erro
 	if limit := now.Add(remembered); limit.Before(until) {
 		until = limit
 	}
-	return verified{caller: caller, source: s, key: k, until: until}, nil
+	caller.DPoP, caller.MTLS = bound.key != "", bound.certificate != ""
+	return verified{caller: caller, source: s, key: k, confirm: bound, until: until}, nil
 }
 
 // typed reports whether a token's header says that it is an access token (RFC 9068, section

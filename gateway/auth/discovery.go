@@ -28,6 +28,7 @@ type Server struct {
 	GrantTypes    []string `json:"grant_types_supported"`
 	AuthMethods   []string `json:"token_endpoint_auth_methods_supported"`
 	SigningAlgs   []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	ProofAlgs     []string `json:"dpop_signing_alg_values_supported"` // RFC 9449, section 5.1
 }
 
 // discover asks the issuer about itself, and so where its keys are. go-oidc refuses a

@@ -12,7 +12,8 @@
 // and "none" always, for they cannot be configured; critical extensions; keys that the
 // token brings along or points to; a key that the issuer does not publish; a wrong
 // signature; expired, not yet valid; an ID, refresh or logout token in place of an
-// access token; a token bound to a key (DPoP, mTLS) that is presented without it.
+// access token; a token of another tenant's issuer; a token bound to a key (DPoP, RFC 9449)
+// or to a client certificate (RFC 8705) that is presented without its proof.
 //
 // Issuers are asked lazily, each by itself, never by two fetches at once, never for
 // longer than a timeout, and ever less often while they fail:
@@ -24,5 +25,6 @@
 //     interval, so that a flood of invented key ids costs one fetch per interval.
 //
 // A verified token is remembered by its SHA-256, for five minutes at most, and no
-// longer than it is valid and its key is published. A refused one is not.
+// longer than it is valid and its key is published. A refused one is not. What binds it to
+// its sender is proven at every call.
 package auth

@@ -1,5 +1,7 @@
 package auth
 
+import "strings"
+
 // The codes of an Error. They are stable: clients, records and alarms name them.
 const (
 	CodeMissing     = "token-missing"       // no Authorization header, or another scheme
@@ -19,9 +21,26 @@ const (
 	CodeEarly       = "token-not-yet-valid" // nbf, or iat in the future
 	CodeAudience    = "token-audience"      // for another resource server
 	CodeTenant      = "token-tenant"        // of an issuer whose tokens do not open this tenant's EHRs
-	CodeBinding     = "token-binding"       // bound to a key (cnf) that was not proven
+	CodeBinding     = "token-binding"       // bound (cnf) otherwise than it is presented, or in a way that is not known
+	CodeCertificate = "token-certificate"   // bound to a certificate that is not the connection's
 	CodeClaims      = "token-claims"        // lacks a claim, or has one of the wrong kind
 	CodeUnavailable = "issuer-unavailable"  // the issuer's keys cannot be had: try again
+
+	// Of a DPoP proof, in the order in which they are checked.
+	CodeProofMissing   = "dpop-missing"       // a token that is bound to a key, without a proof
+	CodeProofMalformed = "dpop-malformed"     // several, no JWT, or without a claim that is needed
+	CodeProofType      = "dpop-type"          // typ is not dpop+jwt
+	CodeProofAlgorithm = "dpop-algorithm"     // none, symmetric, or unknown
+	CodeProofKey       = "dpop-key"           // no public key, or one that does not fit the algorithm
+	CodeProofSignature = "dpop-signature"     // does not verify
+	CodeProofMethod    = "dpop-method"        // htm is another
+	CodeProofURL       = "dpop-url"           // htu is another
+	CodeProofNonce     = "dpop-nonce"         // no nonce that was handed out lately
+	CodeProofTime      = "dpop-time"          // iat is not of the last moments
+	CodeProofToken     = "dpop-token"         // ath is of another token
+	CodeProofKeyOther  = "dpop-other-key"     // signed by another key than the token is bound to
+	CodeProofReplayed  = "dpop-replayed"      // seen before
+	CodeReplays        = "replay-unavailable" // nobody can say whether it was: try again
 )
 
 var sentences = map[string]string{
@@ -43,8 +62,24 @@ var sentences = map[string]string{
 	CodeAudience:    "The access token is meant for another service.",
 	CodeTenant:      "The access token is from an issuer whose users have no access here.",
 	CodeBinding:     "The access token is bound to a key that the request does not prove.",
+	CodeCertificate: "The access token is bound to a client certificate that the connection does not have.",
 	CodeClaims:      "The access token lacks a claim that is needed, or has one of the wrong kind.",
 	CodeUnavailable: "The access token cannot be checked, because its issuer cannot be reached.",
+
+	CodeProofMissing:   "The access token is bound to a key, and the request carries no DPoP proof.",
+	CodeProofMalformed: "The DPoP header does not hold exactly one well-formed proof.",
+	CodeProofType:      "The DPoP proof is of another type.",
+	CodeProofAlgorithm: "The DPoP proof is signed with an algorithm that is not accepted.",
+	CodeProofKey:       "The DPoP proof brings no public key that can be used.",
+	CodeProofSignature: "The DPoP proof's signature is not valid.",
+	CodeProofMethod:    "The DPoP proof is for another method.",
+	CodeProofURL:       "The DPoP proof is for another address.",
+	CodeProofNonce:     "The DPoP proof needs the nonce that the answer hands out.",
+	CodeProofTime:      "The DPoP proof is not of the last moments.",
+	CodeProofToken:     "The DPoP proof is for another access token.",
+	CodeProofKeyOther:  "The DPoP proof is by another key than the access token is bound to.",
+	CodeProofReplayed:  "The DPoP proof was used before.",
+	CodeReplays:        "The DPoP proof cannot be checked at the moment.",
 }
 
 // Error says why a call has no caller. Neither it nor what it wraps holds anything of
@@ -55,6 +90,12 @@ type Error struct {
 	// Issuer is the URL of the configured issuer that the token claims to be from; ""
 	// where it claims none. Whether it is, only an Error after the signature could know.
 	Issuer string
+
+	// Scheme is the one by which the token was presented; "" where there is none.
+	Scheme string
+
+	// Nonce is to be handed out in the header DPoP-Nonce; "" for none.
+	Nonce string
 
 	err error
 }
@@ -77,14 +118,20 @@ func (e *Error) Unwrap() error { return e.err }
 // Sentence is for the public: fixed words for each code.
 func (e *Error) Sentence() string { return sentences[e.Code] }
 
-// Challenge is the error code for WWW-Authenticate (RFC 6750, section 3.1): none where
-// the request brought no token, and none where the token was not judged.
+// Challenge is the error code for WWW-Authenticate (RFC 6750, section 3.1; RFC 9449,
+// section 12.2): none where the request brought no token, and none where the token was not
+// judged.
 func (e *Error) Challenge() string {
 	switch e.Code {
-	case CodeMissing, CodeUnavailable:
+	case CodeMissing, CodeUnavailable, CodeReplays:
 		return ""
 	case CodeHeader:
 		return "invalid_request"
+	case CodeProofNonce:
+		return "use_dpop_nonce"
+	}
+	if strings.HasPrefix(e.Code, "dpop-") {
+		return "invalid_dpop_proof"
 	}
 	return "invalid_token"
 }

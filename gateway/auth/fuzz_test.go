@@ -31,9 +31,11 @@ func (offline) RoundTrip(r *http.Request) (*http.Response, error) {
 		Body: io.NopCloser(strings.NewReader(body))}, nil
 }
 
+func offlineClient() *http.Client { return &http.Client{Transport: offline{}} }
+
 func offlineAuth(t testing.TB) *auth.Authenticator {
 	return newAuth(t, auth.Options{
-		Issuers:   []auth.Issuer{{URL: fuzzIssuer, Audiences: []string{audience}, Client: &http.Client{Transport: offline{}}}},
+		Issuers:   []auth.Issuer{{URL: fuzzIssuer, Audiences: []string{audience}, Client: offlineClient()}},
 		Now:       func() time.Time { return start },
 		CacheSize: 16,
 	})

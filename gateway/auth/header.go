@@ -2,28 +2,34 @@ package auth
 
 import "strings"
 
-// bearer is the token of the one Authorization header (RFC 6750, section 2.1). Another
-// scheme is no token at all: RFC 6750 answers it like a request without credentials.
-func bearer(header []string, limit int) (string, *Error) {
+// credentials is the token of the one Authorization header, and its scheme (RFC 6750,
+// section 2.1; RFC 9449, section 7.1). Another scheme is no token at all: RFC 6750 answers
+// it like a request without credentials.
+func credentials(header []string, limit int) (scheme, token string, _ *Error) {
 	switch len(header) {
 	case 0:
-		return "", refuse(CodeMissing)
+		return "", "", refuse(CodeMissing)
 	case 1:
 	default:
-		return "", refuse(CodeHeader)
+		return "", "", refuse(CodeHeader)
 	}
-	scheme, token, _ := strings.Cut(header[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return "", refuse(CodeMissing)
+	scheme, token, _ = strings.Cut(header[0], " ")
+	switch {
+	case strings.EqualFold(scheme, SchemeBearer):
+		scheme = SchemeBearer
+	case strings.EqualFold(scheme, SchemeDPoP):
+		scheme = SchemeDPoP
+	default:
+		return "", "", refuse(CodeMissing)
 	}
 	token = strings.TrimLeft(token, " ")
 	switch {
 	case len(token) > limit:
-		return "", refuse(CodeTooLong)
+		return "", "", &Error{Code: CodeTooLong, Scheme: scheme}
 	case !token68(token):
-		return "", refuse(CodeHeader)
+		return "", "", &Error{Code: CodeHeader, Scheme: scheme}
 	}
-	return token, nil
+	return scheme, token, nil
 }
 
 // token68 is RFC 9110, section 11.2: what a bearer token may consist of. It has no

@@ -15,6 +15,8 @@ type verified struct {
 	source *source
 	key    *key
 	until  time.Time
+
+	confirm confirmation // by which it has to be proven at each use
 }
 
 // memory is a bounded number of verified tokens by their SHA-256, so that the memory of

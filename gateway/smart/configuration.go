@@ -34,6 +34,10 @@ type Metadata struct {
 	// SigningAlgs are the algorithms of private_key_jwt: RS384, ES384.
 	SigningAlgs []string
 
+	// ProofAlgs are the algorithms of DPoP proofs (RFC 9449, section 5.1); none where the
+	// server binds no tokens.
+	ProofAlgs []string
+
 	// Scopes are what can be granted and used: data scopes, which must be well formed,
 	// and others (openid, fhirUser, launch/patient, offline_access).
 	Scopes []string
@@ -52,6 +56,7 @@ type document struct {
 	Token         string   `json:"token_endpoint"`
 	AuthMethods   []string `json:"token_endpoint_auth_methods_supported,omitempty"`
 	SigningAlgs   []string `json:"token_endpoint_auth_signing_alg_values_supported,omitempty"`
+	ProofAlgs     []string `json:"dpop_signing_alg_values_supported,omitempty"`
 	Registration  string   `json:"registration_endpoint,omitempty"`
 	Scopes        []string `json:"scopes_supported,omitempty"`
 	ResponseTypes []string `json:"response_types_supported,omitempty"`
@@ -76,6 +81,7 @@ func Configuration(m Metadata) ([]byte, error) {
 		Token:         m.Token,
 		AuthMethods:   sorted(m.AuthMethods),
 		SigningAlgs:   sorted(m.SigningAlgs),
+		ProofAlgs:     sorted(m.ProofAlgs),
 		Registration:  m.Registration,
 		Scopes:        sorted(m.Scopes),
 		Management:    m.Management,
@@ -130,7 +136,7 @@ func (m *Metadata) check() error {
 			errs = append(errs, fmt.Errorf("smart-configuration: %q is not a scope", s))
 		}
 	}
-	for _, s := range slices.Concat(m.GrantTypes, m.AuthMethods, m.SigningAlgs, m.Capabilities) {
+	for _, s := range slices.Concat(m.GrantTypes, m.AuthMethods, m.SigningAlgs, m.ProofAlgs, m.Capabilities) {
 		if !plain(s) {
 			errs = append(errs, fmt.Errorf("smart-configuration: %q is not a name", s))
 		}

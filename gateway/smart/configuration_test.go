@@ -19,6 +19,7 @@ func metadata() smart.Metadata {
 		GrantTypes:    []string{"client_credentials", "authorization_code"},
 		AuthMethods:   []string{"private_key_jwt"},
 		SigningAlgs:   []string{"RS384", "ES384"},
+		ProofAlgs:     []string{"ES256"},
 		Scopes:        []string{"user/Patient.rs", "openid", "fhirUser", "launch/patient", "user/Patient.rs"},
 		Capabilities:  []string{"launch-standalone"},
 	}
@@ -34,7 +35,7 @@ func TestConfiguration(t *testing.T) {
 		`"grant_types_supported":["authorization_code","client_credentials"],` +
 		`"token_endpoint":"https://login.example.org/token?tenant=a&b=<c>",` +
 		`"token_endpoint_auth_methods_supported":["private_key_jwt"],` +
-		`"token_endpoint_auth_signing_alg_values_supported":["ES384","RS384"],` +
+		`"token_endpoint_auth_signing_alg_values_supported":["ES384","RS384"],"dpop_signing_alg_values_supported":["ES256"],` +
 		`"scopes_supported":["fhirUser","launch/patient","openid","user/Patient.rs"],` +
 		`"response_types_supported":["code"],"introspection_endpoint":"https://login.example.org/introspect",` +
 		`"capabilities":["client-confidential-asymmetric","launch-standalone","permission-user","permission-v1","permission-v2","sso-openid-connect"],` +
