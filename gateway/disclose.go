@@ -100,7 +100,7 @@ func (c *call) filter(q *query) transforms.Options {
 			o.Searched = a.searched()
 		}
 	case a.req.Interaction.History():
-		o.BundleType = "history"
+		o.BundleType, o.EntryID = "history", q.id
 	default:
 		o.Root, o.RootID = a.req.Type, q.id
 	}

@@ -132,6 +132,7 @@ func TestHistoryDrops(t *testing.T) {
 		`{"resource":{"resourceType":"Patient","id":"p1","meta":{"versionId":"4"},"active":true},"request":{"method":"PUT","url":"Patient/p1"},"response":{"status":"200","etag":"W/\"4\""}},` +
 		`{"fullUrl":"https://evil.example/Patient/p1","request":{"method":"DELETE","url":"Patient/CANARY"},"response":{"status":"204"}},` +
 		`{"resource":{"resourceType":"Patient","id":"p1","meta":{"versionId":"2","security":[{"system":"http://terminology.hl7.org/CodeSystem/v3-Confidentiality","code":"R"}]},"active":false}},` +
+		`{"resource":{"resourceType":"Patient","id":"p12","active":true},"response":{"status":"200","location":"Patient/p12"}},` +
 		`{"resource":{"resourceType":"Observation","id":"CANARY"}}]}`
 	w := newWorld(t, append(versions(denied), withEHR(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		body := `{"resourceType":"Patient","id":"p1","meta":{"versionId":"4"},"active":true}`
@@ -147,5 +148,30 @@ func TestHistoryDrops(t *testing.T) {
 	}
 	if totals := w.record(r).Totals; totals.Dropped["label"]["Patient"] != 1 || totals.Released["Patient"] != 1 {
 		t.Errorf("totals %+v", totals)
+	}
+}
+
+// TestHistoryOfAnother has an EHR that answers with the versions of somebody else.
+func TestHistoryOfAnother(t *testing.T) {
+	const history = `{"resourceType":"Bundle","type":"history","entry":[` +
+		`{"resource":{"resourceType":"Patient","id":"p1","meta":{"versionId":"2"}},"request":{"method":"PUT","url":"Patient/p1"},"response":{"status":"200"}},` +
+		`{"resource":{"resourceType":"Patient","id":"p12","meta":{"versionId":"CANARY"}},"request":{"method":"PUT","url":"Patient/p12"},"response":{"status":"200"}},` +
+		`{"resource":{"resourceType":"Patient","meta":{"versionId":"CANARY"}}}]}`
+	w := newWorld(t, append(versions(""), withEHR(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		body := `{"resourceType":"Patient","id":"p1","meta":{"versionId":"2"}}`
+		if strings.HasSuffix(r.URL.Path, "/_history") {
+			body = history
+		}
+		says(body).ServeHTTP(rw, r)
+	})))...)
+	token, seal := w.token("demo-access", demo.TokenOptions{Scopes: []string{"system/*.rs"}}), w.sealer("demo-access")
+	r := w.get(token, "/Patient/"+seal("Patient", "p1")+"/_history")
+	other := seal("Patient", "p12")
+	if r.status != 200 || len(r.json().Get("entry").Array()) != 1 || strings.Contains(string(r.body), "CANARY") || strings.Contains(string(r.body), other) {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+	rec := w.record(r)
+	if rec.Totals.Dropped["other"]["Patient"] != 2 || rec.Totals.Released["Patient"] != 1 || len(rec.Subjects) != 1 {
+		t.Errorf("record %+v, totals %+v", rec, rec.Totals)
 	}
 }

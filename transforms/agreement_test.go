@@ -25,6 +25,7 @@ type variant struct {
 
 var (
 	patientID = regexp.MustCompile(`Patient\\?/([A-Za-z0-9.-]{1,64})`)
+	entryID   = regexp.MustCompile(`"resource" ?: ?\{[^{}]{0,80}"id" ?: ?"([A-Za-z0-9.-]{1,64})"`)
 	rootType  = regexp.MustCompile(`"resourceType" ?: ?"([A-Za-z]+)"`)
 )
 
@@ -55,6 +56,12 @@ var variants = []variant{
 	}},
 	{"root bundle", func(_ []byte, o *transforms.Options) { o.Root = "Bundle" }},
 	{"root id", func(_ []byte, o *transforms.Options) { o.Root, o.RootID = "Patient", "p1" }},
+	{"entry id", func(doc []byte, o *transforms.Options) {
+		o.EntryID = "p1"
+		if m := entryID.FindSubmatch(doc); m != nil {
+			o.EntryID = string(m[1])
+		}
+	}},
 	{"types", func(doc []byte, o *transforms.Options) {
 		o.Types = []string{"Patient", "Claim"}
 		if m := rootType.FindAllSubmatch(doc, 2); len(m) > 0 {

@@ -207,6 +207,8 @@ func (f *filter) single() error {
 		return f.fail(ErrCompartment)
 	case causeStray:
 		return f.fail(ErrNoRow)
+	case causeOther:
+		return f.fail(ErrUnexpectedRoot)
 	}
 	f.hold = -1
 	return f.commit(r)

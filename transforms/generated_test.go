@@ -193,6 +193,9 @@ func (g generator) ask(o *transforms.Options) {
 		o.Searched = []string{pick(g, "Patient", "Encounter", "Observation", "Claim")}
 	}
 	if g.one(6) {
+		o.EntryID = pick(g, "p1", "p2")
+	}
+	if g.one(6) {
 		o.BundleType = pick(g, bundles...)
 	}
 	if g.one(6) {

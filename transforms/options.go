@@ -100,6 +100,10 @@ type Options struct {
 	// Patient is the real id of the patient whose compartment alone leaves; "" is any.
 	Patient string
 
+	// EntryID is the id that each resource inside another one must have, as an entry of the history of
+	// one resource; others are dropped. "" is any.
+	EntryID string
+
 	// DenyLabels drop each resource that has one in meta.security.
 	DenyLabels []Label
 

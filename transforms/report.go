@@ -9,7 +9,8 @@ type Report struct {
 	Released map[string]int
 
 	// Dropped counts resources by cause ("type": no row, or not of Types; "label"; "compartment";
-	// "stray": included, and nothing that left leads to it) and type. A type that cannot be one is "?".
+	// "stray": included, and nothing that left leads to it; "other": not of EntryID) and type. A type
+	// that cannot be one is "?".
 	Dropped map[string]map[string]int
 
 	// Removed counts, by the path of an element that the plan knows ("Patient", "Patient.name"),
@@ -39,6 +40,7 @@ const (
 	causeLabel
 	causeCompartment
 	causeStray
+	causeOther
 )
 
 func (c cause) String() string {
@@ -51,6 +53,8 @@ func (c cause) String() string {
 		return "compartment"
 	case causeStray:
 		return "stray"
+	case causeOther:
+		return "other"
 	}
 	return ""
 }

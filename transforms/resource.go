@@ -93,10 +93,17 @@ func (f *filter) verdict(r *row) cause {
 		return causeCompartment
 	case f.opt.Patient != "" && r.kind != "Patient" && r.member && !f.res.inside:
 		return causeCompartment
+	case f.other(r):
+		return causeOther
 	case f.stray(r):
 		return causeStray
 	}
 	return 0
+}
+
+// other reports whether the resource just filtered is another one than each inside must be.
+func (f *filter) other(r *row) bool {
+	return f.opt.EntryID != "" && r.subject && (!f.res.identified || string(f.res.id) != f.opt.EntryID)
 }
 
 // members filters the members of the object at r, and returns how many leave.

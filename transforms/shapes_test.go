@@ -118,6 +118,33 @@ func TestBundles(t *testing.T) {
 	}
 }
 
+// TestEntryID has the history of one resource, in which an EHR answers with others.
+func TestEntryID(t *testing.T) {
+	f := load(t, "entries", `{"resources": {"Patient": {"id": "token", "active": "keep", "contained": "keep"}, "Basic": {"id": "token"}}}`)
+	of := func(o *transforms.Options) { o.EntryID = "p1" }
+	history := func(all string) string { return `{"resourceType":"Bundle","type":"history","entry":[` + all + `]}` }
+	const (
+		p1       = `{"resource":{"resourceType":"Patient","id":"p1"}}`
+		p1Out    = `{"resource":{"resourceType":"Patient","id":"T50617469656e74-7031T",` + tag + `}}`
+		empty    = `{"resourceType":"Bundle","type":"history"}`
+		response = `,"request":{"method":"PUT","url":"Patient/p2"},"response":{"status":"200"}}`
+	)
+	for _, c := range []shape{
+		{"of another id", history(p1 + `,{"resource":{"resourceType":"Patient","id":"p12"}` + response), history(p1Out), of, nil},
+		{"of its beginning", history(`{"resource":{"resourceType":"Patient","id":"p"}}`), empty, of, nil},
+		{"without an id", history(`{"resource":{"resourceType":"Patient","active":true}},` + p1), history(p1Out), of, nil},
+		{"its id last", history(`{"resource":{"resourceType":"Patient","active":true,"id":"p2"}}`), empty, of, nil},
+		{"contained in it", history(`{"resource":{"resourceType":"Patient","contained":[{"resourceType":"Patient","id":"c"}],"id":"p2"}}`), empty, of, nil},
+		{"containing another", history(`{"resource":{"resourceType":"Patient","id":"p1","contained":[{"resourceType":"Basic","id":"p2"}]}}`),
+			history(`{"resource":{"resourceType":"Patient","id":"T50617469656e74-7031T","contained":[{"resourceType":"Basic","id":"p2"}],` + tag + `}}`), of, nil},
+		{"within a Bundle", history(`{"resource":` + history(p1+`,{"resource":{"resourceType":"Patient","id":"p2"}}`) + `}`), history(`{"resource":` + history(p1Out) + `}`), of, nil},
+		{"at the root", `{"resourceType":"Patient","id":"p2"}`, "", of, transforms.ErrUnexpectedRoot},
+		{"itself", `{"resourceType":"Patient","id":"p1"}`, `{"resourceType":"Patient","id":"T50617469656e74-7031T",` + tag + `}`, of, nil},
+	} {
+		c.run(t, f)
+	}
+}
+
 // TestSearched has what a search includes, and what it must not.
 func TestSearched(t *testing.T) {
 	f := load(t, "searched", `{"resources": {"Patient": {"id": "token", "active": "keep"},

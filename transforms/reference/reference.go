@@ -164,6 +164,9 @@ func (r *oracle) root(v any) any {
 	case "compartment":
 		r.fail(transforms.ErrCompartment)
 		return nil
+	case "other":
+		r.fail(transforms.ErrUnexpectedRoot)
+		return nil
 	}
 	if r.o.Searched != nil && kind != "OperationOutcome" && kind != "Parameters" && !slices.Contains(r.o.Searched, kind) {
 		r.fail(transforms.ErrNoRow) // nothing comes before it

@@ -19,6 +19,8 @@ func (r *oracle) refusal(kind string, resource map[string]any) string {
 		return "label"
 	case r.o.Patient != "" && !r.within(kind, resource):
 		return "compartment"
+	case r.o.EntryID != "" && kind != "Bundle" && kind != "OperationOutcome" && kind != "Parameters" && resource["id"] != r.o.EntryID:
+		return "other"
 	}
 	return ""
 }
