@@ -35,7 +35,8 @@ func (f *filter) ahead(r *row) (kind mode, err error) {
 }
 
 func (f *filter) locateAll() error {
-	cur, err := f.enter()
+	var cur cursor
+	err := f.enter(&cur)
 	if err != nil {
 		return err
 	}

@@ -74,7 +74,8 @@ func (f *filter) nestedBundle(kind mode) error {
 
 // bundle filters the Bundle at r, which must have the id, where set.
 func (f *filter) bundle(id string) error {
-	cur, err := f.enter()
+	var cur cursor
+	err := f.enter(&cur)
 	if err != nil {
 		return err
 	}
@@ -209,7 +210,8 @@ func (f *filter) list(l *list, members int, c byte, each func(*filter, byte) (bo
 	if c != '[' {
 		return false, f.skip(false)
 	}
-	cur, err := f.enter()
+	var cur cursor
+	err := f.enter(&cur)
 	if err != nil {
 		return false, err
 	}
@@ -253,7 +255,8 @@ func (f *filter) link(c byte) (bool, error) {
 	if c != '{' || f.opt.Link == nil {
 		return false, f.skip(false)
 	}
-	cur, err := f.enter()
+	var cur cursor
+	err := f.enter(&cur)
 	if err != nil {
 		return false, err
 	}

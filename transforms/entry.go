@@ -11,7 +11,8 @@ func (f *filter) entry(c byte) (bool, error) {
 		}
 		return f.refuse(begin, mark, drops), nil
 	}
-	cur, err := f.enter()
+	var cur cursor
+	err := f.enter(&cur)
 	if err != nil {
 		return false, err
 	}
@@ -173,7 +174,8 @@ func (f *filter) fullURL() (bool, error) {
 
 // search writes the mode and the score of the entry.search at r, and how sure a match is.
 func (f *filter) search() (bool, error) {
-	cur, err := f.enter()
+	var cur cursor
+	err := f.enter(&cur)
 	if err != nil {
 		return false, err
 	}
@@ -257,7 +259,8 @@ func (f *filter) grade(c byte) (bool, error) {
 	if c != '{' {
 		return false, f.skip(false)
 	}
-	cur, err := f.enter()
+	var cur cursor
+	err := f.enter(&cur)
 	if err != nil {
 		return false, err
 	}

@@ -83,7 +83,7 @@ var (
 )
 
 func newFilter(p *Plan) *filter {
-	return &filter{plan: p, tally: newTally(len(p.nodes), len(p.required))}
+	return &filter{plan: p, tally: newTally(len(p.nodes), p.numbered, len(p.required))}
 }
 
 // Filter streams src through the plan to dst. It returns what was done so far also with an error,

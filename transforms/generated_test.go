@@ -323,10 +323,26 @@ func (g generator) entry() string {
 	}
 	if g.one(2) {
 		m["search"] = func() string {
-			return g.members(map[string]func() string{"mode": g.text, "score": func() string { return pick(g, "0.50", "1", "null") }})
+			return g.members(map[string]func() string{
+				"mode": g.text, "score": func() string { return pick(g, "0.50", "1", "null") }, "extension": g.grades,
+			})
 		}
 	}
 	return g.members(m)
+}
+
+// grades are what a match's entry says of how sure it is, or something like it.
+func (g generator) grades() string {
+	const url = "http://hl7.org/fhir/StructureDefinition/match-grade"
+	return g.some(func() string {
+		return g.array(func() string {
+			return g.members(map[string]func() string{
+				"url":       func() string { return g.quote(pick(g, url, url, url, "x")) },
+				"valueCode": func() string { return g.quote(pick(g, "certain", "certainly-not", "Zenobia")) },
+				pick(g, "id", "valueString", "extension"): func() string { return g.value(5) },
+			})
+		})
+	})
 }
 
 var bundles = []string{"searchset", "history", "collection", "document", "message", "batch-response", "batch-response", "transaction-response"}

@@ -75,7 +75,8 @@ func (f *filter) owned(in inside, n *node, c byte, under bool) (bool, error) {
 }
 
 func (f *filter) keptArray(in inside, n *node, under bool) (bool, error) {
-	cur, err := f.enter()
+	var cur cursor
+	err := f.enter(&cur)
 	if err != nil {
 		return false, err
 	}
@@ -127,7 +128,8 @@ func (f *filter) keptArray(in inside, n *node, under bool) (bool, error) {
 type companion struct{ from, to int }
 
 func (f *filter) keptObject(in inside, n *node) (bool, error) {
-	cur, err := f.enter()
+	var cur cursor
+	err := f.enter(&cur)
 	if err != nil {
 		return false, err
 	}

@@ -21,7 +21,8 @@ type coded struct{ system, code []byte }
 func (f *filter) labelled() error {
 	switch f.buf[f.r] {
 	case '[':
-		cur, err := f.enter()
+		var cur cursor
+		err := f.enter(&cur)
 		if err != nil {
 			return err
 		}
@@ -42,7 +43,8 @@ func (f *filter) labelled() error {
 
 // coding compares the coding at r with the denied ones.
 func (f *filter) coding() error {
-	cur, err := f.enter()
+	var cur cursor
+	err := f.enter(&cur)
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ type Plan struct {
 	bundle     *row
 	parameters *row
 	nodes      []*node    // by index of their counters
+	numbered   int        // how many rows there are, the built-in ones among them
 	entered    int32      // paths of which rows name parts
 	required   []string   // paths that the dataset requires, each type's together
 	pool       *sync.Pool // of filters
@@ -31,6 +32,7 @@ type Plan struct {
 type row struct {
 	kind        string
 	root        *node
+	number      int   // of the row in the plan
 	first, last int32 // of the counters of its nodes
 	member      bool  // of patients' compartments
 	tagged      bool  // carries SUBSETTED
@@ -71,7 +73,8 @@ func Compile(ds *Dataset, patient Compartment) (*Plan, error) {
 	}
 	p.parameters = p.compile(&row{kind: "Parameters", parameters: true}, ds.Resources["Parameters"], nil)
 	at := int32(len(p.nodes))
-	p.bundle = &row{kind: "Bundle", root: &node{path: "Bundle", index: at}, first: at, last: at + 1, bundle: true}
+	p.bundle = &row{kind: "Bundle", root: &node{path: "Bundle", index: at}, number: p.numbered, first: at, last: at + 1, bundle: true}
+	p.numbered++
 	p.nodes = append(p.nodes, p.bundle.root)
 	p.pool = &sync.Pool{New: func() any { return newFilter(p) }}
 	return p, nil
@@ -205,6 +208,8 @@ func leftOut[S ~string | ~[]byte](name S) names {
 }
 
 func (p *Plan) compile(r *row, rules map[string]Rule, parts []string) *row {
+	r.number = p.numbered
+	p.numbered++
 	r.root, _ = build(r.kind, rules, parts)
 	r.root.kid("resourceType").role = typeRole
 	id, meta := r.root.kid("id"), r.root.kid("meta")

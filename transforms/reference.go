@@ -170,7 +170,8 @@ func (f *filter) referenceObject(n *node, c byte) (bool, error) {
 	if c != '{' {
 		return false, f.skip(false)
 	}
-	cur, err := f.enter()
+	var cur cursor
+	err := f.enter(&cur)
 	if err != nil {
 		return false, err
 	}

@@ -64,8 +64,9 @@ func (c cause) String() string {
 type tally struct {
 	removed, tokenized       []int32 // by index of the node, of the resource at hand; 0 is ignored
 	sumRemoved, sumTokenized []int
-	released                 []int // by index of the row's root
-	missing                  []int // by index of the plan's required
+	released                 []int  // by number of the row
+	met                      []*row // of which resources were released
+	missing                  []int  // by index of the plan's required
 	out                      int64
 	dropped                  []dropped
 	drift                    drift
@@ -82,12 +83,12 @@ type dropped struct {
 // maxDropped bounds how many different types are told apart that were dropped.
 const maxDropped = 512
 
-func newTally(nodes, required int) tally {
-	pending, all := make([]int32, 2*nodes), make([]int, 3*nodes+required)
+func newTally(nodes, rows, required int) tally {
+	pending, all := make([]int32, 2*nodes), make([]int, 2*nodes+rows+required)
 	return tally{
 		removed: pending[:nodes], tokenized: pending[nodes:],
 		sumRemoved: all[:nodes], sumTokenized: all[nodes : 2*nodes],
-		released: all[2*nodes : 3*nodes], missing: all[3*nodes:],
+		released: all[2*nodes : 2*nodes+rows], missing: all[2*nodes+rows:],
 	}
 }
 
@@ -98,6 +99,7 @@ func (t *tally) reset() {
 	clear(t.sumTokenized)
 	clear(t.released)
 	clear(t.missing)
+	t.met = t.met[:0]
 	t.drift.reset()
 	t.out = 0
 	if len(t.dropped) > 64 {
@@ -117,7 +119,9 @@ func (t *tally) commit(r *row) {
 	for i, n := range t.tokenized[r.first:r.last] {
 		tokenized[i] += int(n)
 	}
-	t.released[r.root.index]++
+	if t.released[r.number]++; t.released[r.number] == 1 {
+		t.met = append(t.met, r)
+	}
 	t.drift.commit()
 	t.discard(r)
 }
@@ -166,18 +170,16 @@ func (f *filter) sum() {
 		}
 		clear(*m)
 	}
-	for i, n := range f.plan.nodes {
-		if n == nil {
-			continue
-		}
-		if t.released[i] > 0 {
-			r.Released[n.path] = t.released[i]
-		}
-		if t.sumRemoved[i] > 0 {
-			r.Removed[n.path] += t.sumRemoved[i] // variants of one element share a path
-		}
-		if t.sumTokenized[i] > 0 {
-			r.Tokenized[n.path] += t.sumTokenized[i]
+	for _, met := range t.met {
+		r.Released[met.kind] = t.released[met.number]
+		for i := met.first; i < met.last; i++ {
+			path := f.plan.nodes[i].path // which variants of one element share
+			if n := t.sumRemoved[i]; n > 0 {
+				r.Removed[path] += n
+			}
+			if n := t.sumTokenized[i]; n > 0 {
+				r.Tokenized[path] += n
+			}
 		}
 	}
 	for i, n := range t.missing {

@@ -38,7 +38,7 @@ func (f *filter) resource(r *row) error {
 		f.res = resource{row: r, id: f.res.id[:0], patient: f.res.patient[:0]} // not what was last in it
 		return err
 	}
-	f.res.sampled = r.tagged && f.tally.released[r.root.index] < maxSampled
+	f.res.sampled = r.tagged && f.tally.released[r.number] < maxSampled
 	begin, marked, untidy := len(f.out), f.marked, f.untidy
 	f.marked, f.untidy = false, false
 	f.out = append(f.out, '{')
@@ -108,7 +108,8 @@ func (f *filter) other(r *row) bool {
 
 // members filters the members of the object at r, and returns how many leave.
 func (f *filter) members(n *node) (int, error) {
-	cur, err := f.enter()
+	var cur cursor
+	err := f.enter(&cur)
 	if err != nil {
 		return 0, err
 	}
@@ -271,7 +272,8 @@ func (f *filter) byMethod(n *node, c byte) (bool, error) {
 
 // elements filters each element of the array at r; an array of which none leaves does not.
 func (f *filter) elements(n *node, each func(*filter, *node, byte) (bool, error)) (bool, error) {
-	cur, err := f.enter()
+	var cur cursor
+	err := f.enter(&cur)
 	if err != nil {
 		return false, err
 	}

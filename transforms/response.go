@@ -7,7 +7,8 @@ package transforms
 // searched for, and leaves only where it is a resource's, or a type that may leave; without
 // it, nothing of the request leaves.
 func (f *filter) request() (bool, error) {
-	cur, err := f.enter()
+	var cur cursor
+	err := f.enter(&cur)
 	if err != nil {
 		return false, err
 	}
@@ -92,7 +93,8 @@ func (f *filter) located(text []byte) (bool, error) {
 // response writes the status, the location and the outcome of the entry.response at r; etag and
 // lastModified do not leave.
 func (f *filter) response() (bool, error) {
-	cur, err := f.enter()
+	var cur cursor
+	err := f.enter(&cur)
 	if err != nil {
 		return false, err
 	}

@@ -27,15 +27,17 @@ func (c *cursor) find(n *node) (kid *node, under bool) {
 	return n.lookup(c.lo, c.hi, c.b, c.k, length), false
 }
 
-// enter begins the object or array at r.
-func (f *filter) enter() (cursor, error) {
+// enter begins the object or array at r. The cursor is filled in its place: one that is returned is
+// copied, which waits for its fields to be stored.
+func (f *filter) enter(cur *cursor) error {
 	if f.depth == MaxDepth {
-		return cursor{}, f.fail(ErrDepth)
+		return f.fail(ErrDepth)
 	}
 	f.depth++
 	f.steps[f.depth] = step{index: -1}
 	f.r++
-	return cursor{keys: len(f.keys)}, nil
+	cur.keys = len(f.keys)
+	return nil
 }
 
 // leave ends it at its closing character at r.
