@@ -32,6 +32,7 @@ type call struct {
 	among    int         // of an entry: how many its batch or transaction has
 	rec      accesslog.Record
 	fate     fate   // of a write: whether the EHR carried it out
+	looked   bool   // of a write: what is refused tells of whom the record names
 	released bool   // a window has left: only an abort can take the answer back
 	code     string // outcome for the metrics
 }

@@ -404,7 +404,10 @@ func (g *Gateway) settle(c *call, err error) *Refusal {
 	c.rec.Kind, c.rec.Status, c.rec.Code = accesslog.KindRefusal, r.status, r.Code
 	c.rec.More, c.rec.Totals = false, nil
 	if c.fate == unsent {
-		c.rec.Subjects, c.rec.Patients, c.rec.Written = nil, nil, nil // nothing has left, and nothing was written
+		c.rec.Written = nil
+		if !c.looked {
+			c.rec.Subjects, c.rec.Patients = nil, nil // nothing has left
+		}
 	}
 	if recErr := c.commit(); recErr != nil && r.Code != "log-unavailable" && c.fate == unsent {
 		r = refusal("log-unavailable")

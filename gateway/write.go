@@ -163,11 +163,10 @@ func (w *change) current(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	w.about = subjects{of: w}
-	about := &w.about
-	if a.req.Interaction != fhir.Delete {
-		about = &subjects{of: w} // the outcome's count
+	if _, err := w.view(body, &w.about); err != nil {
+		return nil, err
 	}
-	if _, err := w.view(body, about); err != nil {
+	if err := w.looks(&w.about); err != nil {
 		return nil, err
 	}
 	if w.version = versionOf(resp.ETag, body); w.version == "" {
@@ -177,6 +176,17 @@ func (w *change) current(ctx context.Context) ([]byte, error) {
 		return nil, refusal("version-conflict")
 	}
 	return body, nil
+}
+
+// looks counts towards the actor's quota whom the write is about before the client is told what is wrong
+// with it, and has a refusal name them: which test of a patch failed, or which element is not as the client
+// has it, tells of the record that is there.
+func (w *change) looks(about *subjects) error {
+	if err := w.tell(about.patients); err != nil {
+		return err
+	}
+	w.rec.Subjects, w.rec.Patients, w.looked = about.names, about.patients, true
+	return nil
 }
 
 // view is what the caller is shown of a resource, and whom it names.
@@ -193,9 +203,10 @@ func (w *change) view(resource []byte, about *subjects) ([]byte, error) {
 
 func (w *change) query() *query { return &query{admission: w.ask, id: w.id} }
 
-// options are of the merge: the client is shown the outcome as it will be answered with it.
+// options are of the merge: the client is shown the outcome as it will be answered with it. The write is about
+// whom that names, and whom the version named that is there.
 func (w *change) options() transforms.WriteOptions {
-	w.about = subjects{of: w}
+	w.about.of = w
 	return transforms.WriteOptions{
 		Options: w.filter(w.query()), Open: opener{w.ask}, View: &viewer{about: &w.about}, Limit: int(w.gen.body),
 		Within: w.within,
@@ -220,10 +231,10 @@ func (w *change) notes(before, after []byte) {
 // intend makes durable who is about to write what, about whom. Whom it is about counts towards the
 // actor's quota here, where it can still be refused.
 func (w *change) intend() error {
-	w.rec.Subjects, w.rec.Patients = w.about.names, w.about.patients
-	if err := w.tell(w.rec.Patients); err != nil {
+	if err := w.tell(w.about.patients); err != nil {
 		return err
 	}
+	w.rec.Subjects, w.rec.Patients = w.about.names, w.about.patients
 	w.rec.Kind, w.rec.More, w.rec.Totals = accesslog.KindIntent, true, nil
 	err := w.commit()
 	w.rec.More = false

@@ -89,6 +89,9 @@ func (w *change) find(ctx context.Context, look *admission, q *query) (ids []str
 	for _, types := range report.Dropped {
 		hidden += types[look.req.Type]
 	}
+	if err == nil && len(ids) == 1 {
+		err = w.looks(v.about)
+	}
 	if len(ids)+hidden >= enough || doc.Get(`link.#(relation=="next")`).Exists() {
 		return nil, false, refusal("condition-many") // there may be more
 	}
@@ -99,8 +102,11 @@ func (w *change) find(ctx context.Context, look *admission, q *query) (ids []str
 // permitted and decided like any other.
 func (w *change) create(ctx context.Context) error {
 	a := w.ask
+	if a.req.IfMatch != "" {
+		return refusal("version-conflict") // the version that is meant is not there (RFC 9110, section 13.1.1)
+	}
 	req := *a.req
-	req.Interaction, req.IfMatch = fhir.Create, ""
+	req.Interaction = fhir.Create
 	floor, err := smart.Permit(&a.caller.Grant, &req)
 	if err != nil {
 		return err

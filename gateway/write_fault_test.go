@@ -92,7 +92,7 @@ func TestEHRFailsAWrite(t *testing.T) {
 				rec = w.record(r)
 			}
 			known := strings.HasPrefix(tt.code, "write-")
-			if rec.Kind != accesslog.KindRefusal || rec.Code != tt.code || (rec.Written != nil) != known || (rec.Subjects != nil) != known {
+			if rec.Kind != accesslog.KindRefusal || rec.Code != tt.code || (rec.Written != nil) != known || (rec.Subjects != nil) != tt.intent {
 				t.Errorf("record %+v", rec)
 			}
 		})

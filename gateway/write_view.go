@@ -17,6 +17,7 @@ import (
 type subjects struct {
 	of              *change
 	names, patients []string
+	named           map[string]bool
 }
 
 func (s *subjects) name(kind string, id []byte) error {
@@ -25,6 +26,13 @@ func (s *subjects) name(kind string, id []byte) error {
 	if err != nil {
 		return err
 	}
+	if s.named[string(name)] {
+		return nil
+	}
+	if s.named == nil {
+		s.named = map[string]bool{}
+	}
+	s.named[string(name)] = true
 	s.names = append(s.names, string(name))
 	if kind == "Patient" {
 		s.patients = append(s.patients, s.of.g.log.Patient(a.route.name, string(id)))
