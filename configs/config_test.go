@@ -24,7 +24,7 @@ const adminToken = "adm1n-0123456789abcdef0123456789abcdef"
 var files = map[string]string{
 	"tls/server.pem": "certificate", "tls/server-key.pem": "0600 key", "tls/clients.pem": "authorities", "tls/east-ca.pem": "authorities",
 	"keys/vault.json": "0600 {\"keys\":\"kept-in-vault\"}\n", "keys/log.key": "0600 PRIVATE+KEY+gateway.example/audit\n",
-	"keys/patient.key": "0600 0123456789abcdef0123456789abcdef\r\n", "keys/east.token": "0640 east-token", "keys/empty": "0600 \n",
+	"keys/patient.key": "0600 0123456789abcdef0123456789abcdef\r\n", "keys/east.token": "0640 east-token", "keys/introspection": "0600 introspection-secret", "keys/empty": "0600 \n",
 	"keys/open": "everyone can read this", "policies/main.rego": "package halfdoor",
 }
 
@@ -153,7 +153,7 @@ func TestFullUncommented(t *testing.T) {
 		t.Error("a default that the example states is not the default")
 	}
 	for path := range keys() {
-		if !regexp.MustCompile(`(?m)^[ -]*` + path[strings.LastIndex(path, ".")+1:] + `:`).MatchString(text) {
+		if !regexp.MustCompile(`(?m)^[ #-]*` + path[strings.LastIndex(path, ".")+1:] + `:`).MatchString(text) {
 			t.Errorf("the example lacks %s", path)
 		}
 	}

@@ -73,4 +73,6 @@ func (i *Issuer) defaults() {
 	}
 }
 
+func (n *Introspection) defaults() { n.Cache = seconds(60) }
+
 func seconds(n int) Duration { return Duration(time.Duration(n) * time.Second) }

@@ -39,6 +39,10 @@ type Issuer struct {
 	// told from access tokens as well as can be.
 	RequireType bool `yaml:"require_type"`
 
+	// Introspection says how the issuer is asked about opaque tokens, which only it can read (RFC 7662). Default none: they
+	// are refused. Only one issuer of a tenant may have it: a token must not be shown to another than its own.
+	Introspection *Introspection `yaml:"introspection"`
+
 	// KeysFile is a file with the issuer's JSON Web Key Set, for networks from which the issuer cannot be reached. Default
 	// none: the keys that it publishes. With a file the issuer is never asked, and a rotation means another file: it is
 	// watched, and should hold the old keys and the new ones as long as tokens of both are about.
@@ -50,6 +54,27 @@ type Issuer struct {
 
 	// Claims says where the issuer's tokens hold what policies ask for.
 	Claims Claims `yaml:"claims"`
+}
+
+// Introspection is how an issuer is asked about opaque tokens. While it cannot be asked, tokens that it answered about go on
+// for as long as cache says, and others are refused with 503.
+type Introspection struct {
+	// URL is the endpoint, https. Default none: the one that the issuer's discovery document names.
+	URL string `yaml:"url"`
+
+	// ClientID is who the gateway is to the issuer. Required.
+	ClientID string `yaml:"client_id"`
+
+	// ClientSecret is what it authenticates by (client_secret_basic). Default none; it or private_key is required.
+	ClientSecret Secret `yaml:"client_secret"`
+
+	// PrivateKey is a private JSON Web Key, with "alg" and "kid", to authenticate by instead (private_key_jwt).
+	// Default none.
+	PrivateKey Secret `yaml:"private_key"`
+
+	// Cache is how long an answer is believed, and so how long a token that was withdrawn may go on. A duration, from 0s,
+	// where each call asks, to 1m; default 1m. No token is believed beyond its "exp".
+	Cache Duration `yaml:"cache"`
 }
 
 // Claims are places in a token: names joined by dots ("realm_access.roles"), a dot inside a name written "\.".
@@ -150,6 +175,7 @@ func (c *Config) validateIssuers(r *report) {
 		if s.MetadataFile != "" && s.KeysFile == "" {
 			r.add(at+".metadata_file", "of no effect without keys_file; leave it out")
 		}
+		c.validateIntrospection(i, r)
 		r.claim(at+".claims.roles", s.Claims.Roles)
 		if s.Claims.Groups != "" {
 			r.claim(at+".claims.groups", s.Claims.Groups)
@@ -178,6 +204,37 @@ func (c *Config) validateTenants(at string, s *Issuer, r *report) {
 			r.add(index(at+".tenants", i), "not the tenant of any of ehrs")
 		}
 	}
+}
+
+// validateIntrospection judges how an issuer is asked about opaque tokens.
+func (c *Config) validateIntrospection(i int, r *report) {
+	s := &c.Issuers[i]
+	n, at := s.Introspection, index("issuers", i)+".introspection"
+	if n == nil {
+		return
+	}
+	r.required(at+".client_id", n.ClientID)
+	if n.ClientSecret.IsSet() == n.PrivateKey.IsSet() {
+		r.add(at+".client_secret", "want client_secret or private_key, and not both")
+	}
+	if n.URL != "" {
+		if u := r.url(at+".url", n.URL, true); u != nil && u.Scheme == "http" && !loopback(u.Hostname()) {
+			r.add(at+".url", "want https: tokens are sent there")
+		}
+	} else if s.KeysFile != "" && s.MetadataFile == "" {
+		r.add(at+".url", "required with keys_file, without metadata_file")
+	}
+	r.between(at+".cache", n.Cache, 0, time.Minute)
+	for j, other := range c.Issuers[:i] {
+		if other.Introspection != nil && sharesTenant(s.Tenants, other.Tenants) {
+			r.add(at, "issuers[%d], of a tenant of this one, has it too", j)
+		}
+	}
+}
+
+// sharesTenant tells whether two issuers are of one tenant; without a list, an issuer is of all.
+func sharesTenant(a, b []string) bool {
+	return len(a) == 0 || len(b) == 0 || slices.ContainsFunc(a, func(t string) bool { return slices.Contains(b, t) })
 }
 
 // claimForm is names joined by dots, with none of the characters by which gjson would read more than one place.

@@ -50,6 +50,12 @@ func (c *Config) eachSecret(visit func(path string, s *Secret)) {
 	for i := range c.EHRs {
 		visit(index("ehrs", i)+".bearer", &c.EHRs[i].Bearer)
 	}
+	for i := range c.Issuers {
+		if n, at := c.Issuers[i].Introspection, index("issuers", i)+".introspection"; n != nil {
+			visit(at+".client_secret", &n.ClientSecret)
+			visit(at+".private_key", &n.PrivateKey)
+		}
+	}
 	visit("vault.keyset", &c.Vault.Keyset)
 	visit("access_log.signing_key", &c.AccessLog.SigningKey)
 	visit("access_log.patient_key", &c.AccessLog.PatientKey)

@@ -142,8 +142,14 @@ func TestEverySecretIsFetched(t *testing.T) {
 		}
 	}
 	walk(reflect.ValueOf(c).Elem(), "Config")
-	if found != 5 {
-		t.Errorf("%d secrets are set, want each of 5", found)
+	if found != 6 {
+		t.Errorf("%d secrets are set, want each of 6 that can be together", found)
+	}
+	// The seventh stands in place of another.
+	text := strings.Replace(string(read(t, "halfdoor.yaml")), "      client_secret:", "      private_key:", 1)
+	c, err := configs.Parse("halfdoor.yaml", []byte(text), dir)
+	if err != nil || !c.Issuers[0].Introspection.PrivateKey.IsSet() || c.Issuers[0].Introspection.ClientSecret.IsSet() {
+		t.Errorf("private_key: %v", err)
 	}
 }
 

@@ -179,7 +179,8 @@ func authenticator(cfg *configs.Config, before *generation, replays auth.Replays
 			URL: c.URL, Audiences: c.Audiences, Algorithms: c.Algorithms, ClockSkew: time.Duration(c.ClockSkew),
 			Claims:  auth.Claims(c.Claims),
 			Tenants: c.Tenants, RequireType: c.RequireType, Keys: keys, Metadata: metadata,
-			Client: &http.Client{Transport: transport},
+			Introspection: introspection(c.Introspection),
+			Client:        &http.Client{Transport: transport},
 		})
 	}
 	o := auth.Options{
@@ -190,6 +191,18 @@ func authenticator(cfg *configs.Config, before *generation, replays auth.Replays
 		o.Previous = before.auth
 	}
 	return auth.New(o)
+}
+
+// introspection is how an issuer is asked about opaque tokens; nil for not at all.
+func introspection(c *configs.Introspection) *auth.Introspection {
+	if c == nil {
+		return nil
+	}
+	o := &auth.Introspection{URL: c.URL, ClientID: c.ClientID, Secret: c.ClientSecret.Value(), Cache: time.Duration(c.Cache)}
+	if c.PrivateKey.IsSet() {
+		o.Key = c.PrivateKey.Bytes()
+	}
+	return o
 }
 
 // document is what a file of an issuer holds; nil without a file.

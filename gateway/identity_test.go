@@ -1,12 +1,15 @@
 package gateway_test
 
 import (
+	"crypto/tls"
 	"encoding/base64"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -165,4 +168,67 @@ func TestKeysFile(t *testing.T) {
 	}
 	put("jwks.json", published("/keys"))
 	w.until("the new keys", func() bool { return w.get(newer, "/Practitioner").status == 200 })
+}
+
+// TestOpaqueTokens has the issuer asked about tokens that only it can read.
+func TestOpaqueTokens(t *testing.T) {
+	w := newWorld(t)
+	var answer atomic.Pointer[string]
+	introspection := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		id, secret, _ := r.BasicAuth()
+		switch said := answer.Load(); {
+		case said == nil:
+			rw.WriteHeader(http.StatusInternalServerError)
+		case id != "gateway" || secret != "introspection-secret" || r.PostFormValue("token") != "opaque":
+			rw.WriteHeader(http.StatusUnauthorized)
+		default:
+			_, _ = rw.Write([]byte(*said))
+		}
+	}))
+	pair, err := tls.LoadX509KeyPair(filepath.Join(w.dir, "certs/server.pem"), filepath.Join(w.dir, "certs/server-key.pem"))
+	check(t, err)
+	introspection.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
+	introspection.StartTLS()
+	t.Cleanup(introspection.Close)
+
+	if r := w.get("opaque", "/Practitioner"); r.status != 401 || r.code() != "token-malformed" {
+		t.Errorf("without introspection: %d %s", r.status, r.code())
+	}
+	check(t, os.WriteFile(filepath.Join(w.dir, "keys/introspection"), []byte("introspection-secret"), 0o600))
+	w.edit("halfdoor.yaml", func(y string) string {
+		return strings.Replace(y, "    audiences:", "    introspection: {url: "+introspection.URL+
+			", client_id: gateway, client_secret: file:keys/introspection, cache: 0s}\n    audiences:", 1)
+	})
+	admin, err := os.ReadFile(w.made.Admin)
+	check(t, err)
+	if status, body := w.ask(http.MethodPost, "/reload", string(admin)); status != 200 {
+		t.Fatalf("reload: %d %s", status, body)
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(w.token("demo-access", demo.TokenOptions{}), ".")[1])
+	check(t, err)
+	good, gone := `{"active":true,"token_type":"Bearer",`+string(payload[1:]), `{"active":false}`
+	for _, c := range []struct {
+		name   string
+		answer *string
+		status int
+		code   string
+	}{
+		{"good", &good, 200, ""},
+		{"withdrawn", &gone, 401, "token-inactive"},
+		{"the issuer fails", nil, 503, "issuer-unavailable"},
+		{"good again", &good, 200, ""},
+	} {
+		answer.Store(c.answer)
+		r := w.get("opaque", "/Practitioner")
+		if r.status != c.status || r.code() != c.code {
+			t.Fatalf("%s: %d %s", c.name, r.status, r.body)
+		}
+		rec := w.record(r)
+		if rec.Status != c.status || rec.Code != c.code && c.code != "" || (rec.Actor.Client == "demo-access") != (c.status == 200) {
+			t.Errorf("%s: record %+v", c.name, rec)
+		}
+	}
+	if strings.Contains(w.operator.String(), "introspection-secret") {
+		t.Error("a secret in the operator's log")
+	}
 }

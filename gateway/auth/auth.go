@@ -46,6 +46,11 @@ type Issuer struct {
 	// Tenants are those whose EHRs the issuer's tokens open; none means all.
 	Tenants []string
 
+	// Introspection is how the issuer is asked about opaque tokens; nil: they are refused.
+	// At most one of the issuers of a tenant may have it: a token must not be shown to an
+	// issuer that is not its own.
+	Introspection *Introspection
+
 	// Keys is a JSON Web Key Set in place of the published one: the issuer is never asked
 	// then. It needs a key that can be used.
 	Keys []byte
@@ -200,6 +205,17 @@ func New(o Options) (*Authenticator, error) {
 			s.set.Store(o.Previous.sources[iss.URL].set.Load())
 			s.server.Store(o.Previous.sources[iss.URL].server.Load())
 		}
+		if iss.Introspection != nil {
+			var err error
+			if s.opaque, err = newIntrospector(s, *iss.Introspection, o.CacheSize); err != nil {
+				errs = append(errs, fmt.Errorf("auth: issuer %q: %w", iss.URL, err))
+			}
+			for _, other := range a.order {
+				if other.opaque != nil && s.shares(other) {
+					errs = append(errs, fmt.Errorf("auth: issuer %q: introspection by another issuer of a tenant, too", iss.URL))
+				}
+			}
+		}
 		a.sources[iss.URL], a.order = s, append(a.order, s)
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -265,10 +281,14 @@ func (a *Authenticator) Server(ctx context.Context, issuer string) (*Server, err
 	if s == nil {
 		return nil, &Error{Code: CodeUnavailable, err: errors.New("not a configured issuer")}
 	}
+	return s.discovered(ctx)
+}
+
+func (s *source) discovered(ctx context.Context) (*Server, error) {
 	if server := s.server.Load(); server != nil {
 		return server, nil
 	}
-	if _, err := s.current(ctx); err != nil {
+	if _, err := s.current(ctx); err != nil && s.server.Load() == nil {
 		return nil, err
 	}
 	server := s.server.Load()

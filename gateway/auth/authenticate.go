@@ -15,9 +15,12 @@ import (
 const remembered = 5 * time.Minute
 
 // known is a token that is good, whoever presents it.
-func (a *Authenticator) known(ctx context.Context, raw string) (verified, *Error) {
+func (a *Authenticator) known(ctx context.Context, raw, tenant string) (verified, *Error) {
 	var buf [2048]byte // most tokens fit, and are hashed without an allocation
 	sum := sha256.Sum256(append(buf[:0], raw...))
+	if i := a.introspecting(tenant); i != nil && opaque(raw) {
+		return i.lookup(ctx, raw, sum)
+	}
 	if v, ok := a.memory.get(sum, a.now()); ok {
 		if set, err := v.source.current(ctx); err == nil && set.holds(v.key) {
 			return v, nil
@@ -29,6 +32,22 @@ func (a *Authenticator) known(ctx context.Context, raw string) (verified, *Error
 	}
 	a.memory.add(sum, v)
 	return v, nil
+}
+
+// introspecting is the issuer that is asked about a tenant's opaque tokens; nil for none.
+func (a *Authenticator) introspecting(tenant string) *introspector {
+	for _, s := range a.order {
+		if s.opaque != nil && s.opens(tenant) {
+			return s.opaque
+		}
+	}
+	return nil
+}
+
+// shares reports whether there is a tenant whose EHRs both issuers' tokens open.
+func (s *source) shares(other *source) bool {
+	return len(s.cfg.Tenants) == 0 || len(other.cfg.Tenants) == 0 ||
+		slices.ContainsFunc(s.cfg.Tenants, other.opens)
 }
 
 // opens reports whether the issuer's tokens are for a tenant's EHRs.

@@ -82,7 +82,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, r Request) (*Caller, e
 }
 
 func (a *Authenticator) authenticate(ctx context.Context, r Request, scheme, raw string) (*Caller, *Error) {
-	v, refused := a.known(ctx, raw)
+	v, refused := a.known(ctx, raw, r.Tenant)
 	if refused != nil {
 		return nil, refused
 	}

@@ -120,8 +120,8 @@ func (c *claims) accessToken(typ string) bool {
 	case "id", "refresh", "offline", "logout":
 		return false
 	}
-	switch c.TokenUse { // Amazon Cognito
-	case "access":
+	switch c.TokenUse { // Amazon Cognito; Ory Hydra
+	case "access", "access_token":
 		said = true
 	case "":
 	default:

@@ -24,6 +24,10 @@
 //     refuses nobody; one that the issuer does not know either stops this for an
 //     interval, so that a flood of invented key ids costs one fetch per interval.
 //
+// An opaque token is asked about (RFC 7662) where its tenant's issuer can be: one question
+// for each token at a time, so many at once, a pause after failures in a row, and no answer
+// believed for longer than configured, a minute at most, good or bad.
+//
 // A verified token is remembered by its SHA-256, for five minutes at most, and no
 // longer than it is valid and its key is published. A refused one is not. What binds it to
 // its sender is proven at every call.

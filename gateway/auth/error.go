@@ -20,6 +20,7 @@ const (
 	CodeExpired     = "token-expired"       // exp
 	CodeEarly       = "token-not-yet-valid" // nbf, or iat in the future
 	CodeAudience    = "token-audience"      // for another resource server
+	CodeInactive    = "token-inactive"      // an opaque token that its issuer does not know, or not any more
 	CodeTenant      = "token-tenant"        // of an issuer whose tokens do not open this tenant's EHRs
 	CodeBinding     = "token-binding"       // bound (cnf) otherwise than it is presented, or in a way that is not known
 	CodeCertificate = "token-certificate"   // bound to a certificate that is not the connection's
@@ -60,6 +61,7 @@ var sentences = map[string]string{
 	CodeExpired:     "The access token has expired.",
 	CodeEarly:       "The access token is not valid yet.",
 	CodeAudience:    "The access token is meant for another service.",
+	CodeInactive:    "The access token is not valid any more, or never was.",
 	CodeTenant:      "The access token is from an issuer whose users have no access here.",
 	CodeBinding:     "The access token is bound to a key that the request does not prove.",
 	CodeCertificate: "The access token is bound to a client certificate that the connection does not have.",

@@ -16,6 +16,7 @@ type verified struct {
 	key    *key
 	until  time.Time
 
+	code    string       // of one that an issuer was asked about and that is not good; "" else
 	confirm confirmation // by which it has to be proven at each use
 }
 

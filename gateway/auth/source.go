@@ -33,6 +33,7 @@ type source struct {
 	interval time.Duration // between fruitless fetches for unknown keys
 	timeout  time.Duration // of one fetch, discovery included
 	pinned   bool          // the keys are configured: nobody is asked
+	opaque   *introspector // of tokens that only the issuer can read; nil: they are refused
 
 	set    atomic.Pointer[keySet]
 	server atomic.Pointer[Server] // as discovered last; nil before
