@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -16,7 +17,7 @@ import (
 // Query selects records. An empty field selects all; a record must fit every other.
 type Query struct {
 	Ticket      string // ticket id
-	Correlation string // correlation or request id
+	Correlation string // correlation or request id; that of a batch finds its entries as well
 	Actor       string // subject or client
 	// Patient is a keyed hash from [Hasher.Patient], or a token as a client was given it, with or
 	// without "Patient/". A record fits that names the patient, or that asked for it by id. Another
@@ -26,86 +27,133 @@ type Query struct {
 	Until   time.Time // before
 }
 
-// Read yields the records that fit, oldest first. It reads to the end of the log as it is when it
-// arrives there, also records that no checkpoint signs yet; what was allocated ahead or is being
-// written is not read. A malformed line is yielded as an error, a [*Damage], and ends the reading.
+// Read yields the records that fit one of the queries, or all without a query, oldest first. It reads to
+// the end of the log as it is when it arrives there, also records that no checkpoint signs yet; what was
+// allocated ahead or is being written is not read. What cannot be read is yielded as an error, a
+// [*Damage]; a caller that goes on gets what lies behind it: the next line, or the next segment where
+// the lines cannot be told apart any more.
 //
 // Read checks no hashes: [Verify] does.
-func Read(dir string, q Query) iter.Seq2[*Record, error] {
+func Read(dir string, queries ...Query) iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
-		for n := 1; ; n++ {
-			next, err := readSegment(dir, n, &q, yield)
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			if !next {
-				return
-			}
+		scan := scan{dir: dir, queries: queries, yield: yield}
+		for _, q := range queries {
+			scan.needles = append(scan.needles, q.needles())
+		}
+		for n := 1; n > 0; {
+			n = scan.segment(n)
 		}
 	}
 }
 
-// readSegment reports whether the next segment is to be read.
-func readSegment(dir string, n int, q *Query, yield func(*Record, error) bool) (bool, error) {
-	f, err := os.Open(filepath.Join(dir, segmentName(n)))
-	if errors.Is(err, os.ErrNotExist) && n == 1 {
-		// An empty log; but a folder that is none, or lacks its beginning, is an error.
-		_, _, err = listSegments(dir)
-		return false, err
+// A scan is one reading of a log.
+type scan struct {
+	dir     string
+	queries []Query
+	needles [][][]byte // of each query
+	yield   func(*Record, error) bool
+}
+
+// segment reads a segment and returns the number of the next; 0 ends the reading.
+func (s *scan) segment(n int) int {
+	f, err := os.Open(filepath.Join(s.dir, segmentName(n)))
+	if errors.Is(err, os.ErrNotExist) {
+		return s.gap(n)
 	}
 	if err != nil {
-		return false, err
+		s.yield(nil, err)
+		return 0
 	}
 	defer f.Close()
 	in := newLines(f, 0)
-	needles := q.needles()
 	at := place{segment: n}
+	damaged := func(reason string, err error) bool {
+		return s.yield(nil, &Damage{File: segmentName(n), Line: at.line, Seq: -1, Offset: at.offset, Reason: reason, err: err})
+	}
 	for closed := false; ; {
 		at.line, at.offset = at.line+1, in.offset
 		line, err := in.next()
 		switch {
 		case err == nil:
-			if misses(line, needles) {
+			if s.misses(line) {
 				continue
 			}
 			r, err := Decode(line)
-			if err != nil {
-				return false, &Damage{File: segmentName(n), Line: at.line, Seq: -1, Offset: at.offset, Reason: err.Error(), err: err}
-			}
-			if q.Fits(r) && !yield(r, nil) {
-				return false, nil
+			switch {
+			case err != nil && !damaged(err.Error(), err):
+				return 0
+			case err == nil && s.fits(r) && !s.yield(r, nil):
+				return 0
 			}
 			continue
 		case errors.Is(err, errLong):
-			return false, &Damage{File: segmentName(n), Line: at.line, Seq: -1, Offset: at.offset, Reason: "the line is longer than any record"}
+			if !damaged("the line is longer than any record", nil) {
+				return 0
+			}
+			return n + 1
 		case !errors.Is(err, io.EOF) && !errors.Is(err, errTorn):
-			return false, err
+			s.yield(nil, err)
+			return 0
 		}
-		_, statErr := os.Stat(filepath.Join(dir, segmentName(n+1)))
+		_, statErr := os.Stat(filepath.Join(s.dir, segmentName(n+1)))
 		switch {
 		case errors.Is(statErr, os.ErrNotExist):
-			_, _, err = listSegments(dir) // a gap is not the end
-			return false, err
+			return s.gap(n + 1) // a gap is not the end
 		case statErr != nil:
-			return false, statErr
+			s.yield(nil, statErr)
+			return 0
 		case !closed:
 			// The segment was closed since: lines may have come before that, and none will now.
 			closed = true
 			in.forget()
 			at.line--
 		case errors.Is(err, errTorn):
-			return false, &Damage{File: segmentName(n), Line: at.line, Seq: -1, Offset: at.offset, Reason: "the line is incomplete, although the segment is closed"}
+			if !damaged("the line is incomplete, although the segment is closed", nil) {
+				return 0
+			}
+			return n + 1
 		default:
-			return true, nil
+			return n + 1
 		}
 	}
+}
+
+// gap tells of segments that are missing from n on, and returns the next that is there; 0 where the log
+// ends, or the folder is none.
+func (s *scan) gap(n int) int {
+	last, _, err := listSegments(s.dir)
+	var d *Damage
+	if err == nil || !errors.As(err, &d) {
+		if err != nil {
+			s.yield(nil, err)
+		} else if last >= n {
+			return n // it was begun since
+		}
+		return 0
+	}
+	names, _ := filepath.Glob(filepath.Join(s.dir, "*"+segmentSuffix))
+	next := 0
+	for _, name := range names {
+		base := filepath.Base(name)
+		m, err := strconv.Atoi(strings.TrimSuffix(base, segmentSuffix))
+		if err == nil && m >= n && segmentName(m) == base && (next == 0 || m < next) {
+			next = m
+		}
+	}
+	if next == 0 || !s.yield(nil, fileDamage(segmentName(n), "the segment is missing, although "+segmentName(next)+" exists")) {
+		return 0
+	}
+	return next
+}
+
+func (s *scan) fits(r *Record) bool {
+	return len(s.queries) == 0 || slices.ContainsFunc(s.queries, func(q Query) bool { return q.Fits(r) })
 }
 
 // Fits reports whether the query selects a record.
 func (q *Query) Fits(r *Record) bool {
 	return (q.Ticket == "" || r.Ticket.ID == q.Ticket) &&
-		(q.Correlation == "" || r.Correlation == q.Correlation || r.RequestID == q.Correlation) &&
+		(q.Correlation == "" || r.Correlation == q.Correlation || r.RequestID == q.Correlation || strings.HasPrefix(r.RequestID, q.Correlation+"#")) &&
 		(q.Actor == "" || r.Actor.Subject == q.Actor || r.Actor.Client == q.Actor) &&
 		(q.Since.IsZero() || !r.Time.Before(q.Since)) &&
 		(q.Until.IsZero() || r.Time.Before(q.Until)) &&
@@ -134,14 +182,14 @@ func (q *Query) needles() (needles [][]byte) {
 	return needles
 }
 
-// misses reports whether a line of this version lacks a needle. Such a line is not worth decoding,
-// which takes ten times as long; it must be whole nevertheless.
-func misses(line []byte, needles [][]byte) bool {
-	for _, n := range needles {
-		if !bytes.Contains(line, n) {
-			_, _, _, sealed := parseSeal(line)
-			return sealed && bytes.HasPrefix(line, []byte(`{"v":1,`)) && json.Valid(line)
+// misses reports whether a line of this version lacks a needle of each query. Such a line is not worth
+// decoding, which takes ten times as long; it must be whole nevertheless.
+func (s *scan) misses(line []byte) bool {
+	for _, needles := range s.needles {
+		if !slices.ContainsFunc(needles, func(n []byte) bool { return !bytes.Contains(line, n) }) {
+			return false
 		}
 	}
-	return false
+	_, _, _, sealed := parseSeal(line)
+	return len(s.needles) > 0 && sealed && bytes.HasPrefix(line, []byte(`{"v":1,`)) && json.Valid(line)
 }

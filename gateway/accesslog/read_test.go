@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -102,18 +103,17 @@ func TestReadStops(t *testing.T) {
 			var rare error
 			for _, err := range accesslog.Read(s.dir, accesslog.Query{Ticket: "none", Patient: "Patient/none"}) {
 				rare = err
+				break
 			}
 			n, last := 0, error(nil)
 			for r, err := range accesslog.Read(s.dir, accesslog.Query{}) {
-				if last != nil {
-					t.Fatal("went on after an error")
+				if last = err; err != nil {
+					break
 				}
-				if last = err; err == nil && r.Sequence != int64(n) {
+				if r.Sequence != int64(n) {
 					t.Fatalf("record %d in place %d", r.Sequence, n)
 				}
-				if err == nil {
-					n++
-				}
+				n++
 			}
 			if n != c.n || (last == nil) != (c.want == "") {
 				t.Fatalf("%d records, then %v", n, last)
@@ -208,3 +208,116 @@ func TestLines(t *testing.T) {
 type readerAt struct{ io.Reader }
 
 func (r readerAt) ReadAt(p []byte, _ int64) (int, error) { return r.Read(p) }
+
+// TestReadGoesOn is of a reader who wants what is left.
+func TestReadGoesOn(t *testing.T) {
+	base := newSite(t)
+	base.segment = 4096
+	base.fill(t, 12) // 4 a segment
+	for _, c := range []struct {
+		name   string
+		damage func(*site)
+		want   string // sequence numbers, and ! for what could not be read
+	}{
+		{"malformed line", func(s *site) {
+			s.put(t, "000001.jsonl", bytes.Replace(s.get(t, "000001.jsonl"), []byte(`"correlation":"c2"`), []byte(`"correlation":"c2`), 1))
+		}, "0 1 ! 3 4 5 6 7 8 9 10 11"},
+		{"torn in a closed segment", func(s *site) { s.put(t, "000001.jsonl", s.get(t, "000001.jsonl")[:2000]) }, "0 1 ! 4 5 6 7 8 9 10 11"},
+		{"segment missing", func(s *site) { os.Remove(s.path("000002.jsonl")) }, "0 1 2 3 ! 8 9 10 11"},
+		{"first segment missing", func(s *site) { os.Remove(s.path("000001.jsonl")) }, "! 4 5 6 7 8 9 10 11"},
+		{"endless line", func(s *site) {
+			s.put(t, "000002.jsonl", bytes.Repeat([]byte("x"), accesslog.MaxRecord+10))
+		}, "0 1 2 3 ! 8 9 10 11"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := base.copyTo(t, t.TempDir()+"/copy")
+			c.damage(s)
+			got := ""
+			for r, err := range accesslog.Read(s.dir) {
+				if err != nil {
+					asDamage(t, err)
+					got += " !"
+				} else {
+					got += fmt.Sprint(" ", r.Sequence)
+				}
+			}
+			if got != " "+c.want {
+				t.Errorf("got%s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestReadOneOfSeveralQueries(t *testing.T) {
+	s := newSite(t)
+	s.fill(t, 10)
+	got := ""
+	for r, err := range accesslog.Read(s.dir, accesslog.Query{Ticket: "T-1"}, accesslog.Query{Correlation: "c3"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got += fmt.Sprint(" ", r.Sequence)
+	}
+	if got != " 1 3 6" {
+		t.Error(got)
+	}
+}
+
+func TestReadReplicas(t *testing.T) {
+	root := t.TempDir()
+	at := func(name string, i, minute int) {
+		s := newSite(t)
+		s.dir = filepath.Join(root, name)
+		l := s.open(t)
+		r := sample(i)
+		r.Time = time.Date(2026, 1, 1, 0, minute, 0, 0, time.UTC)
+		later := sample(i + 1)
+		later.Time = r.Time.Add(2 * time.Minute)
+		for _, r := range []*accesslog.Record{r, later} {
+			if _, err := l.Append(r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at("gw-1", 10, 0)
+	at("gw-2", 20, 1)
+	if err := os.Mkdir(filepath.Join(root, "notes"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	dirs, err := accesslog.Replicas(root)
+	if err != nil || len(dirs) != 2 {
+		t.Fatal(dirs, err)
+	}
+	read := func() (got string) {
+		for e, err := range accesslog.ReadReplicas(dirs) {
+			if err != nil {
+				got += " !" + e.Log
+				continue
+			}
+			got += " " + e.Log + ":" + e.Correlation
+		}
+		return got
+	}
+	if got := read(); got != " gw-1:c10 gw-2:c20 gw-1:c11 gw-2:c21" {
+		t.Error(got)
+	}
+	// What one replica has lost is told, with the rest of all.
+	if err := os.Remove(filepath.Join(root, "gw-1", "000001.jsonl")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "gw-1", "000002.jsonl"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(); got != " !gw-1 gw-2:c20 gw-2:c21" {
+		t.Error(got)
+	}
+	if one, err := accesslog.Replicas(filepath.Join(root, "gw-2")); err != nil || len(one) != 1 {
+		t.Error(one, err)
+	}
+	if _, err := accesslog.Replicas(filepath.Join(root, "notes")); err == nil || !strings.Contains(err.Error(), "holds no access log") {
+		t.Error(err)
+	}
+}

@@ -1,12 +1,9 @@
 package cli
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"text/tabwriter"
@@ -24,7 +21,7 @@ func auditCommand() *cobra.Command {
 		Args:  noArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(verifyCommand(), queryCommand())
+	c.AddCommand(verifyCommand(), queryCommand(), traceCommand(), ticketCommand())
 	return c
 }
 
@@ -108,8 +105,9 @@ func interactive(f *os.File) bool {
 
 func queryCommand() *cobra.Command {
 	var (
-		dir, config, ehr, since, until, format string
-		q                                      accesslog.Query
+		r                   reader
+		config, ehr, format string
+		q                   accesslog.Query
 	)
 	c := &cobra.Command{
 		Use:   "query --log DIR",
@@ -119,26 +117,22 @@ as a table.
 
 --patient takes a token as a helpdesk app was given it ("tA…" or "Patient/tA…")
 or the keyed hash that records hold. With --config, it also takes the patient's
-real id at the EHR: the configuration has the key of the hash.`,
+real id at the EHR: the configuration has the key of the hash.
+
+DIR may hold the logs of several replicas, each in a folder of its own.`,
 		Example: "  halfdoor audit query --log LOG --ticket INC-4711 --format table\n  halfdoor audit query --log LOG --config halfdoor.yaml --patient 12345 --since 2026-01-01",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if dir == "" {
-				return hint(usage{errors.New("--log DIR is needed")}, "it is access_log.dir of the configuration")
-			}
 			if format != "jsonl" && format != "table" {
 				return usage{fmt.Errorf("--format %q: use jsonl or table", format)}
 			}
-			var err error
-			if q.Since, err = moment(since); err == nil {
-				q.Until, err = moment(until)
-			}
-			if err != nil {
-				return usage{err}
-			}
-			if err := asked(c, dir, &q, config); err != nil {
+			if err := asked(c, &q, config); err != nil {
 				return err
 			}
+			if err := r.open(c); err != nil {
+				return err
+			}
+			var err error
 			queries := []accesslog.Query{q}
 			if config != "" && q.Patient != "" {
 				if queries, err = byRealID(config, ehr, q); err != nil {
@@ -146,19 +140,17 @@ real id at the EHR: the configuration has the key of the hash.`,
 				}
 			}
 			if format == "table" {
-				return printTable(c, dir, queries)
+				return r.done(printTable(c, &r, queries))
 			}
-			return printLines(c, dir, queries)
+			return r.done(r.each(func(e accesslog.Entry) error { return printLine(c.OutOrStdout(), e.Record) }, queries...))
 		},
 	}
-	logFlag(c, &dir)
+	r.flags(c)
 	f := c.Flags()
 	f.StringVar(&q.Ticket, "ticket", "", "records of this ticket `ID`")
 	f.StringVar(&q.Correlation, "correlation", "", "records of this correlation or request `ID`")
 	f.StringVar(&q.Actor, "actor", "", "records of this subject or client `ID`")
 	f.StringVar(&q.Patient, "patient", "", "records that name this patient: a token, a keyed hash, or with --config the real `ID`")
-	f.StringVar(&since, "since", "", "records not before this `TIME` (2026-01-31, or RFC 3339)")
-	f.StringVar(&until, "until", "", "records before this `TIME`")
 	f.StringVar(&format, "format", "jsonl", "jsonl or table")
 	f.StringVar(&config, "config", "", "the gateway's configuration `FILE`, for a patient's real id")
 	f.StringVar(&ehr, "ehr", "", "with --config: the `NAME` of the patient's EHR; default each")
@@ -167,8 +159,8 @@ real id at the EHR: the configuration has the key of the hash.`,
 
 // asked refuses a question whose empty answer would be taken for "nobody", and one whose
 // condition is empty, as an unset variable makes it, and would be answered with everything.
-func asked(c *cobra.Command, dir string, q *accesslog.Query, config string) error {
-	for _, name := range []string{"ticket", "correlation", "actor", "patient", "since", "until"} {
+func asked(c *cobra.Command, q *accesslog.Query, config string) error {
+	for _, name := range []string{"ticket", "correlation", "actor", "patient"} {
 		if f := c.Flags().Lookup(name); f.Changed && f.Value.String() == "" {
 			return usage{fmt.Errorf("--%s is empty", name)}
 		}
@@ -176,11 +168,7 @@ func asked(c *cobra.Command, dir string, q *accesslog.Query, config string) erro
 	if q.Patient != "" && config == "" && !patientName.MatchString(q.Patient) {
 		return hint(usage{errors.New("--patient is neither a token nor a keyed hash")}, "with --config it takes the patient's real id at the EHR")
 	}
-	segments, err := filepath.Glob(filepath.Join(dir, "*.jsonl"))
-	if err == nil && len(segments) == 0 {
-		err = fmt.Errorf("%s holds no access log", dir)
-	}
-	return err
+	return nil
 }
 
 // patientName is a token of the vault's, with its type or without, or a keyed hash of the log's.
@@ -220,52 +208,15 @@ func byRealID(config, ehr string, q accesslog.Query) ([]accesslog.Query, error) 
 	return queries, nil
 }
 
-func printLines(c *cobra.Command, dir string, queries []accesslog.Query) error {
-	return eachRecord(dir, queries, func(r *accesslog.Record) error {
-		var line bytes.Buffer
-		enc := json.NewEncoder(&line)
-		enc.SetEscapeHTML(false)
-		if err := enc.Encode(r); err != nil {
-			return err
-		}
-		_, err := c.OutOrStdout().Write(line.Bytes())
-		return err
-	})
-}
-
-func printTable(c *cobra.Command, dir string, queries []accesslog.Query) error {
+func printTable(c *cobra.Command, r *reader, queries []accesslog.Query) error {
 	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "SEQ\tTIME\tKIND\tSTATUS\tCODE\tCLIENT\tSUBJECT\tWHAT\tTICKET\tDATASET\tPATIENTS\tCORRELATION")
-	err := eachRecord(dir, queries, func(r *accesslog.Record) error {
-		what := strings.Trim(r.Request.Interaction+" "+r.Request.Type, " ")
-		_, err := fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", r.Sequence,
-			r.Time.Format(time.RFC3339), r.Kind, r.Status, r.Code, r.Actor.Client, r.Actor.Subject,
-			what, r.Ticket.ID, r.Policy.Dataset, len(r.Patients), r.Correlation)
+	err := r.each(func(e accesslog.Entry) error {
+		what := strings.Trim(e.Request.Interaction+" "+e.Request.Type, " ")
+		_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", place(e),
+			e.Time.Format(time.RFC3339), e.Kind, e.Status, safe(e.Code), safe(e.Actor.Client), safe(e.Actor.Subject),
+			what, safe(e.Ticket.ID), safe(e.Policy.Dataset), len(e.Patients), safe(e.Correlation))
 		return err
-	})
+	}, queries...)
 	return errors.Join(err, w.Flush())
-}
-
-// eachRecord visits the records that fit one of the queries, in the order of the log.
-func eachRecord(dir string, queries []accesslog.Query, visit func(*accesslog.Record) error) error {
-	wide := queries[0]
-	if len(queries) > 1 {
-		wide.Patient = ""
-	}
-	for r, err := range accesslog.Read(dir, wide) {
-		if err != nil {
-			return err
-		}
-		fits := len(queries) == 1
-		for i := range queries {
-			fits = fits || queries[i].Fits(r)
-		}
-		if !fits {
-			continue
-		}
-		if err := visit(r); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -1,0 +1,110 @@
+package accesslog
+
+import (
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+)
+
+// Replicas returns the folders of the logs that a reviewer's folder holds: itself where it is a log, else
+// those right below it that are, by name. Each replica of a gateway writes a log of its own. A folder
+// without any is an error, since an empty answer from it would be taken for "nobody".
+func Replicas(dir string) ([]string, error) {
+	if holdsLog(dir) {
+		return []string{dir}, nil
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for _, e := range entries {
+		// A link is followed: a reviewer may gather logs by links.
+		if sub := filepath.Join(dir, e.Name()); (e.IsDir() || e.Type()&fs.ModeSymlink != 0) && holdsLog(sub) {
+			all = append(all, sub)
+		}
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("%s holds no access log", dir)
+	}
+	return all, nil
+}
+
+// holdsLog says whether a folder is a log's, also one of which a part is missing.
+func holdsLog(dir string) bool {
+	segments, err := filepath.Glob(filepath.Join(dir, "*"+segmentSuffix))
+	if err == nil && len(segments) > 0 {
+		return true
+	}
+	for _, name := range []string{checkpointFile, stateFile} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err == nil && info.Mode().IsRegular() {
+			return true
+		}
+	}
+	return false
+}
+
+// An Entry is a record and the log that holds it.
+type Entry struct {
+	*Record
+	Log string // the folder's name; empty where there is only one log
+}
+
+// ReadReplicas is [Read] over the logs of several replicas, from [Replicas]: by the records' times, so that
+// what went through several gateways comes in its order. It holds one record of each log.
+func ReadReplicas(dirs []string, queries ...Query) iter.Seq2[Entry, error] {
+	if len(dirs) == 1 {
+		return func(yield func(Entry, error) bool) {
+			for r, err := range Read(dirs[0], queries...) {
+				if !yield(Entry{Record: r}, err) {
+					return
+				}
+			}
+		}
+	}
+	return func(yield func(Entry, error) bool) {
+		type head struct {
+			name string
+			next func() (*Record, error, bool)
+			r    *Record
+		}
+		var heads []*head
+		// advance yields what cannot be read, and leaves r nil at the end of the log.
+		advance := func(h *head) bool {
+			for {
+				r, err, ok := h.next()
+				if h.r = r; !ok || err == nil {
+					return true
+				}
+				if !yield(Entry{Log: h.name}, fmt.Errorf("%s: %w", h.name, err)) {
+					return false
+				}
+			}
+		}
+		for _, dir := range dirs {
+			next, stop := iter.Pull2(Read(dir, queries...))
+			defer stop()
+			h := &head{name: filepath.Base(dir), next: next}
+			heads = append(heads, h)
+			if !advance(h) {
+				return
+			}
+		}
+		for {
+			var first *head
+			for _, h := range heads {
+				if h.r != nil && (first == nil || h.r.Time.Before(first.r.Time)) {
+					first = h
+				}
+			}
+			if first == nil {
+				return
+			}
+			if !yield(Entry{Record: first.r, Log: first.name}, nil) || !advance(first) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,131 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/spf13/cobra"
+
+	"github.com/halfdoor/halfdoor/gateway/accesslog"
+)
+
+// A reader is what the audit's questions have in common: where the logs are, of what time, and what of
+// them could not be read.
+type reader struct {
+	dir, since, until string
+	from, to          time.Time
+	logs              []string
+	damage            []error
+}
+
+// shown bounds the damages that are named; the others are counted.
+const shown = 20
+
+func (r *reader) flags(c *cobra.Command) {
+	logFlag(c, &r.dir)
+	c.Flags().StringVar(&r.since, "since", "", "records not before this `TIME` (2026-01-31, or RFC 3339)")
+	c.Flags().StringVar(&r.until, "until", "", "records before this `TIME`")
+}
+
+// open finds the logs. What is empty, as an unset variable makes it, is refused: it would be answered
+// with everything.
+func (r *reader) open(c *cobra.Command, args ...string) error {
+	if r.dir == "" {
+		return hint(usage{errors.New("--log DIR is needed")}, "it is access_log.dir of the configuration, or a folder with the logs of several replicas")
+	}
+	for _, a := range args {
+		if a == "" {
+			return usage{errors.New("the argument is empty")}
+		}
+	}
+	for _, name := range []string{"since", "until"} {
+		if f := c.Flags().Lookup(name); f.Changed && f.Value.String() == "" {
+			return usage{fmt.Errorf("--%s is empty", name)}
+		}
+	}
+	var err error
+	if r.from, err = moment(r.since); err == nil {
+		r.to, err = moment(r.until)
+	}
+	if err != nil {
+		return usage{err}
+	}
+	r.logs, err = accesslog.Replicas(r.dir)
+	return err
+}
+
+// each visits the records that fit one of the queries. What cannot be read is kept for done, and the
+// rest is read nevertheless.
+func (r *reader) each(visit func(accesslog.Entry) error, queries ...accesslog.Query) error {
+	if len(queries) == 0 {
+		queries = []accesslog.Query{{}}
+	}
+	for i := range queries {
+		queries[i].Since, queries[i].Until = r.from, r.to
+	}
+	for e, err := range accesslog.ReadReplicas(r.logs, queries...) {
+		if err != nil {
+			if r.damage = append(r.damage, err); len(r.damage) > shown+1 {
+				r.damage[shown] = err // the last one stays
+				r.damage = r.damage[:shown+1]
+			}
+			continue
+		}
+		if err := visit(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// done ends an answer: with an error where it is not the whole one.
+func (r *reader) done(err error) error {
+	if err != nil || len(r.damage) == 0 {
+		return err
+	}
+	all := append([]error{errors.New("the answer is incomplete: part of the log could not be read")}, r.damage...)
+	return hint(errors.Join(all...), "\"halfdoor audit verify\" names the first place that was changed")
+}
+
+// place names a record: its number, behind its log where there are several.
+func place(e accesslog.Entry) string {
+	if e.Log == "" {
+		return strconv.FormatInt(e.Sequence, 10)
+	}
+	return e.Log + ":" + strconv.FormatInt(e.Sequence, 10)
+}
+
+// safe makes a client's text safe for a terminal and a table: what does not print is escaped, so that it can
+// neither move the cursor nor look like another record.
+func safe(s string) string {
+	if strings.IndexFunc(s, unprintable) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if unprintable(r) {
+			fmt.Fprintf(&b, "\\u%04x", r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+func unprintable(r rune) bool {
+	return r != ' ' && !unicode.IsGraphic(r) || r == unicode.ReplacementChar
+}
+
+// oneArg takes exactly one argument.
+func oneArg(name string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return hint(usage{fmt.Errorf("%s takes one %s, %d given", c.CommandPath(), name, len(args))}, "see \""+c.CommandPath()+" --help\"")
+		}
+		return nil
+	}
+}
