@@ -64,7 +64,7 @@ func (a *admission) query(ctx context.Context, c *call) (*query, error) {
 	}
 	switch {
 	case a.req.Interaction.Searches(), matches(a.req):
-		return a.search(ctx, c)
+		return a.searching(ctx, c)
 	case a.req.Interaction.History():
 		return a.history(ctx, c)
 	}

@@ -10,6 +10,19 @@ import (
 	"github.com/halfdoor/halfdoor/transforms"
 )
 
+// searching admits a search, and once more where a further type has brought a label that is denied: what is denied for one
+// is for all, also for what was admitted before this was known.
+func (a *admission) searching(ctx context.Context, c *call) (*query, error) {
+	for {
+		known := len(a.more)
+		a.types, a.inside, a.confirms = a.searched(), "", false
+		q, err := a.search(ctx, c)
+		if err != nil || len(a.more) == known {
+			return q, err
+		}
+	}
+}
+
 // search admits a search of one type, of several, or of a patient's compartment.
 func (a *admission) search(ctx context.Context, c *call) (*query, error) {
 	kinds := a.searched()

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"maps"
 	"strconv"
 	"strings"
 
@@ -101,7 +102,8 @@ func (w *change) repeat(o *outcome) error {
 		return refusal(o.Code)
 	}
 	if o.Under != w.under() {
-		o.Told.Body, o.Told.Subjects, o.Told.Patients = nil, nil, nil
+		o.Told.Body = nil
+		maps.DeleteFunc(o.Told.Header, func(name, _ string) bool { return name != "Location" }) // which the record names
 	}
 	w.rec.Detail = strings.TrimPrefix(w.rec.Detail+", repeated", ", ")
 	return w.hand(o.Told)
