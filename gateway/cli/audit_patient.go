@@ -1,0 +1,220 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/halfdoor/halfdoor/gateway/accesslog"
+)
+
+// A patient is whom a question is about, by each name that records have.
+type patient struct {
+	reader
+	config, ehr, client string
+	names               []string // keyed hashes, or tokens that no record resolves
+}
+
+func (p *patient) flags(c *cobra.Command) {
+	p.reader.flags(c)
+	c.Flags().StringVar(&p.config, "config", "", "the gateway's configuration `FILE`, for a patient's real id")
+	c.Flags().StringVar(&p.ehr, "ehr", "", "with --config: the `NAME` of the patient's EHR; default each")
+	c.Flags().StringVar(&p.client, "client", "", "of a token: the `ID` of the client that holds it")
+}
+
+const patientHelp = `PATIENT is a token as a helpdesk app was given it (--client says which app), the
+keyed hash that records hold, or with --config the patient's real id at the EHR.
+A token is followed to the patient's hash by the record of its disclosure, so
+that what other apps saw is found as well; the token keys are not needed.`
+
+// find opens the logs and finds the names of the patient. It refuses where an empty answer would mean no
+// more than that the name is not known.
+func (p *patient) find(c *cobra.Command, name string) error {
+	name = strings.TrimPrefix(name, "Patient/")
+	if err := p.open(c, name); err != nil {
+		return err
+	}
+	for _, flag := range []string{"config", "ehr", "client"} {
+		if f := c.Flags().Lookup(flag); f.Changed && f.Value.String() == "" {
+			return usage{fmt.Errorf("--%s is empty", flag)}
+		}
+	}
+	if p.ehr != "" && p.config == "" {
+		return usage{errors.New("--ehr needs --config")}
+	}
+	hash := len(name) == 22
+	if !patientName.MatchString(name) && p.config == "" {
+		return hint(usage{errors.New("the patient is named by neither a token nor a keyed hash")}, "with --config it takes the patient's real id at the EHR")
+	}
+	if p.config != "" {
+		queries, err := byRealID(p.config, p.ehr, accesslog.Query{Patient: name})
+		if err != nil {
+			return err
+		}
+		if len(queries) == 1 {
+			return usage{fmt.Errorf("--ehr %q: the configuration has no such EHR", p.ehr)}
+		}
+		for _, q := range queries[1:] {
+			p.names = append(p.names, q.Patient)
+		}
+	}
+	if !patientName.MatchString(name) {
+		return nil
+	}
+	if hash {
+		p.names = append(p.names, name)
+		return nil
+	}
+	found, err := p.follow(name)
+	if err == nil && !found && p.config == "" {
+		err = errors.New("no record says that this token was given out, so nothing can be said of its patient")
+	}
+	if err != nil {
+		return p.done(err)
+	}
+	p.damage = nil // it is found again when the question is answered
+	return nil
+}
+
+var errFound = errors.New("found")
+
+// follow finds the hash of the patient whom a token names: a record names its patients in the order in which it
+// names their tokens.
+func (p *patient) follow(token string) (bool, error) {
+	reference := "Patient/" + token
+	since, until := p.from, p.to
+	p.from, p.to = time.Time{}, time.Time{} // it may have been given out before
+	defer func() { p.from, p.to = since, until }()
+	err := p.each(func(e accesslog.Entry) error {
+		if p.client != "" && e.Actor.Client != p.client {
+			return nil
+		}
+		at, of := -1, 0
+		for _, s := range e.Subjects {
+			if s == reference {
+				at = of
+			}
+			if strings.HasPrefix(s, "Patient/") {
+				of++
+			}
+		}
+		if at < 0 || of != len(e.Patients) {
+			return nil
+		}
+		p.names = append(p.names, e.Patients[at])
+		return errFound
+	}, accesslog.Query{Patient: token})
+	if errors.Is(err, errFound) {
+		return true, nil
+	}
+	return false, err
+}
+
+// records visits what names the patient.
+func (p *patient) records(visit func(accesslog.Entry) error) error {
+	var queries []accesslog.Query
+	for _, n := range p.names {
+		queries = append(queries, accesslog.Query{Patient: n})
+	}
+	return p.each(func(e accesslog.Entry) error {
+		if !slices.ContainsFunc(p.names, func(n string) bool { return slices.Contains(e.Patients, n) }) {
+			return nil
+		}
+		return visit(e)
+	}, queries...)
+}
+
+// discloses says whether what the record names has been released.
+func discloses(r *accesslog.Record) bool {
+	return r.Kind == accesslog.KindAccess || r.Kind == accesslog.KindRelease || r.Kind == accesslog.KindClose
+}
+
+// A viewing is what one actor saw of a patient under one ticket and purpose.
+type viewing struct {
+	Subject string    `json:"subject,omitzero"`
+	Issuer  string    `json:"issuer,omitzero"`
+	Client  string    `json:"client,omitzero"`
+	Ticket  string    `json:"ticket,omitzero"`
+	Purpose string    `json:"purpose,omitzero"`
+	EHR     string    `json:"ehr,omitzero"`
+	First   time.Time `json:"first"`
+	Last    time.Time `json:"last"`
+	Seen    int       `json:"seen"`   // calls that something was released by
+	Writes  int       `json:"writes"` // that were to be carried out
+}
+
+func whoSawCommand() *cobra.Command {
+	var p patient
+	var lines bool
+	c := &cobra.Command{
+		Use:   "who-saw PATIENT --log DIR",
+		Short: "Say who saw a patient's data, when, how often and why",
+		Long: `Print who was told of a patient: a row for each person, app, ticket and purpose,
+with the first and the last time, how many calls released something (SEEN) and
+how many writes were about to be carried out (WRITES). A call that was refused
+released nothing and is not counted.
+
+` + patientHelp,
+		Example: "  halfdoor audit who-saw 12345 --log LOG --config halfdoor.yaml --ehr main\n  halfdoor audit who-saw Patient/tA… --client helpdesk --log LOG",
+		Args:    oneArg("PATIENT"),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := p.find(c, args[0]); err != nil {
+				return err
+			}
+			type key struct{ subject, issuer, client, ticket, purpose, ehr string }
+			seen := map[key]*viewing{}
+			var all []*viewing
+			err := p.records(func(e accesslog.Entry) error {
+				released, intent := discloses(e.Record), e.Kind == accesslog.KindIntent
+				if !released && !intent {
+					return nil
+				}
+				k := key{e.Actor.Subject, e.Actor.Issuer, e.Actor.Client, e.Ticket.ID, e.Purpose, e.EHR}
+				v := seen[k]
+				if v == nil {
+					v = &viewing{k.subject, k.issuer, k.client, k.ticket, k.purpose, k.ehr, e.Time, e.Time, 0, 0}
+					seen[k] = v
+					all = append(all, v)
+				}
+				if e.Time.After(v.Last) {
+					v.Last = e.Time
+				}
+				if e.Time.Before(v.First) {
+					v.First = e.Time
+				}
+				if released {
+					v.Seen++
+				} else {
+					v.Writes++
+				}
+				return nil
+			})
+			if err != nil {
+				return p.done(err)
+			}
+			if lines {
+				for _, v := range all {
+					if err := printLine(c.OutOrStdout(), v); err != nil {
+						return err
+					}
+				}
+				return p.done(nil)
+			}
+			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+			fmt.Fprintln(w, "FIRST\tLAST\tSEEN\tWRITES\tSUBJECT\tCLIENT\tTICKET\tPURPOSE\tEHR")
+			for _, v := range all {
+				fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s\n", v.First.Format(time.RFC3339), v.Last.Format(time.RFC3339), v.Seen, v.Writes,
+					safe(v.Subject), safe(v.Client), safe(v.Ticket), safe(v.Purpose), safe(v.EHR))
+			}
+			return p.done(w.Flush())
+		},
+	}
+	p.flags(c)
+	c.Flags().BoolVar(&lines, "json", false, "a line of JSON for each row")
+	return c
+}
