@@ -1,6 +1,6 @@
 package transforms
 
-// hashes is a set of hashes in an open-addressed table, where 0 is free.
+// hashes is a set of hashes in an open-addressed table, of which a quarter at least is free: 0.
 type hashes struct {
 	slots []uint64
 	count int
@@ -20,7 +20,7 @@ func (s *hashes) has(h uint64) bool {
 
 // add reports whether h was not there yet.
 func (s *hashes) add(h uint64) bool {
-	if 2*s.count >= len(s.slots) {
+	if 4*s.count >= 3*len(s.slots) {
 		old := s.slots
 		s.slots = make([]uint64, max(256, 2*len(old)))
 		for _, x := range old {

@@ -10,7 +10,7 @@ type piece struct {
 	next *piece
 }
 
-const maxFree = 3
+const maxFree = 7
 
 // pieces are in the order of the input.
 type pieces struct {

@@ -1,6 +1,9 @@
 package transforms
 
-import "iter"
+import (
+	"iter"
+	"slices"
+)
 
 // Subjects are resources by their types and the EHR's own ids. They may be used until Release
 // returns only.
@@ -26,6 +29,7 @@ func (s Subjects) All() iter.Seq2[string, []byte] {
 // subjects are whom the stream discloses something of.
 type subjects struct {
 	named   Subjects // by the resource at hand, which may not leave yet
+	hashes  []uint64 // of these
 	pending Subjects // by the window that is gathered
 
 	// seen are those named before. When there are too many, they are forgotten, and subjects repeat.
@@ -33,13 +37,12 @@ type subjects struct {
 }
 
 type subject struct {
-	hash     uint64
 	kind     string
 	from, to int32 // of its id in ids
 }
 
 const (
-	maxSeen  = 2 << 10
+	maxSeen  = 1536     // of 2,048 slots
 	maxNamed = 64 << 10 // by one resource
 )
 
@@ -51,32 +54,30 @@ func (f *filter) subject(kind string, id []byte) error {
 	if s.seen.has(h) {
 		return nil
 	}
-	list := s.named.list
-	for i := len(list) - 1; i >= 0 && i >= len(list)-16; i-- {
-		if list[i].hash == h {
-			return nil
-		}
+	if slices.Contains(s.hashes[max(0, len(s.hashes)-16):], h) {
+		return nil
 	}
-	if len(list) == maxNamed {
+	if len(s.hashes) == maxNamed {
 		return f.fail(ErrLookahead)
 	}
-	s.named.add(h, kind, id)
+	s.named.add(kind, id)
+	s.hashes = append(s.hashes, h)
 	return nil
 }
 
-func (s *Subjects) add(h uint64, kind string, id []byte) {
+func (s *Subjects) add(kind string, id []byte) {
 	from := int32(len(s.ids))
 	s.ids = append(s.ids, id...)
-	s.list = append(s.list, subject{h, kind, from, int32(len(s.ids))})
+	s.list = append(s.list, subject{kind, from, int32(len(s.ids))})
 }
 
 func (s *Subjects) clear() { s.list, s.ids = s.list[:0], s.ids[:0] }
 
 // commit makes those named pending.
 func (s *subjects) commit() {
-	for _, n := range s.named.list {
-		if s.remember(n.hash) {
-			s.pending.add(n.hash, n.kind, s.named.ids[n.from:n.to])
+	for i, n := range s.named.list {
+		if s.remember(s.hashes[i]) {
+			s.pending.add(n.kind, s.named.ids[n.from:n.to])
 		}
 	}
 	s.discard(0)
@@ -86,7 +87,7 @@ func (s *subjects) commit() {
 func (s *subjects) discard(mark int) {
 	n := &s.named
 	mark = min(mark, len(n.list)) // fewer, when some were committed
-	n.list = n.list[:mark]
+	n.list, s.hashes = n.list[:mark], s.hashes[:mark]
 	n.ids = n.ids[:0]
 	if mark > 0 {
 		n.ids = n.ids[:n.list[mark-1].to]
@@ -104,6 +105,9 @@ func (s *subjects) remember(h uint64) bool {
 func (s *subjects) reset() {
 	s.named.reset()
 	s.pending.reset()
+	if s.hashes = s.hashes[:0]; cap(s.hashes) > 2<<10 {
+		s.hashes = nil
+	}
 	s.seen.empty()
 }
 
