@@ -170,28 +170,3 @@ func TestConcurrent(t *testing.T) {
 		}
 	}
 }
-
-func BenchmarkAuthenticate(b *testing.B) {
-	iss := newIssuer(b, rsaKey("rsa"), ecKey("ec"))
-	for _, c := range []struct {
-		name string
-		key  signingKey
-		size int
-	}{
-		{"cached", rsaKey("rsa"), 0},
-		{"uncached/RS256", rsaKey("rsa"), -1},
-		{"uncached/ES256", ecKey("ec"), -1},
-	} {
-		b.Run(c.name, func(b *testing.B) {
-			a := newAuth(b, auth.Options{Issuers: []auth.Issuer{iss.config()}, Now: newClock().now, CacheSize: c.size})
-			header := []string{"Bearer " + sign(b, c.key, "at+jwt", iss.claims())}
-			b.SetBytes(int64(len(header[0])))
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := a.Authenticate(b.Context(), auth.Request{Authorization: header}); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}

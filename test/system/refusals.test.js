@@ -12,6 +12,8 @@ after(() => world?.stop());
 const now = () => Math.floor(Date.now() / 1000);
 const forged = (how) => () => world.issuer.forge('scheduling-a', world.base, how?.());
 
+const proofAlgorithms = 'RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA';
+
 // Each token must be refused although everything else about the call is right.
 const tokens = [
   { name: 'none', code: 'token-missing', challenge: null },
@@ -111,7 +113,7 @@ describe('a token', () => {
       const record = await refusedAs(answer, asked, { status: 401, code });
       assert.equal(record.actor, undefined, 'nobody is named by a token that is not valid');
       assert.equal(answer.headers.get('www-authenticate'),
-        challenge === null ? 'Bearer realm="halfdoor"' : `Bearer realm="halfdoor", error="invalid_token", error_description="${code}"`);
+        challenge === null ? `Bearer realm="halfdoor", DPoP realm="halfdoor", algs="${proofAlgorithms}"` : `Bearer realm="halfdoor", error="invalid_token", error_description="${code}"`);
     });
   }
 });

@@ -10,7 +10,7 @@ function tapped(real) {
     const response = await real.call(this, input, init);
     const url = typeof input === 'string' ? input : input.url ?? String(input);
     const headers = new Headers(init?.headers ?? (typeof input === 'object' ? input.headers : undefined));
-    const token = headers.get('authorization')?.replace(/^Bearer /, '');
+    const token = headers.get('authorization')?.replace(/^(Bearer|DPoP) /, '');
     reading.push(response.clone().text().then(
       (body) => exchanges.push({ url, token, status: response.status, headers: [...response.headers].flat().join('\n'), body }),
       () => {})); // an answer that was cut is looked at by the test that cut it
