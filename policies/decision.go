@@ -30,7 +30,7 @@ type Decision struct {
 	DenyLabels  []transforms.Label
 	BreakGlass  bool
 	Obligations []Obligation
-	Revision    string   // of the policy that decided
+	Revision    string // of the policy that decided
 }
 
 // Obligation is something that the gateway must do besides. One that it does not know could not be kept, so that it refuses

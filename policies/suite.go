@@ -75,6 +75,9 @@ func (r *Results) Failures() []string {
 	return names
 }
 
+// maxTest is how long one test may take, with all of its cases, on a machine that has much else to do.
+const maxTest = time.Minute
+
 // Test runs the tests of a bundle (the files *_test.rego), under the same limits as [Load] compiles it, with the
 // exception of print. An error means that they could not be run; it joins a [*Problem] for each reason.
 func Test(ctx context.Context, tree fs.FS) (*Results, error) {
@@ -112,6 +115,7 @@ func Test(ctx context.Context, tree fs.FS) (*Results, error) {
 		SetModules(modules).
 		CapturePrintOutput(true).
 		RaiseBuiltinErrors(true).
+		SetTimeout(maxTest).
 		SetCoverageQueryTracer(coverage).
 		SetCoverageRuns(nil).
 		RunTests(ctx, txn)

@@ -24,7 +24,8 @@ const (
 )
 
 // A keyring signs with its newest keys and publishes the older ones until they
-// are retired.
+// are retired. A key of RSA takes its time to make, so that there is none until
+// it is asked for; who checks a token asks again for a key that it does not know.
 type keyring struct {
 	mu      sync.Mutex
 	current map[string]jose.JSONWebKey // by algorithm
@@ -34,23 +35,9 @@ type keyring struct {
 // Rotate makes new keys. Tokens signed with the former ones stay valid until
 // Retire.
 func (i *Issuer) Rotate() error {
-	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	k, err := newKey(ES256)
 	if err != nil {
-		return fmt.Errorf("make an ES256 key: %w", err)
-	}
-	rs, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		return fmt.Errorf("make an RS256 key: %w", err)
-	}
-	fresh := map[string]jose.JSONWebKey{}
-	for algorithm, key := range map[string]crypto.Signer{ES256: ec, RS256: rs} {
-		k := jose.JSONWebKey{Key: key, Algorithm: algorithm, Use: "sig"}
-		thumb, err := k.Thumbprint(crypto.SHA256) // RFC 7638
-		if err != nil {
-			return fmt.Errorf("name an %s key: %w", algorithm, err)
-		}
-		k.KeyID = base64.RawURLEncoding.EncodeToString(thumb)
-		fresh[algorithm] = k
+		return err
 	}
 	i.keys.mu.Lock()
 	defer i.keys.mu.Unlock()
@@ -59,8 +46,32 @@ func (i *Issuer) Rotate() error {
 			i.keys.older = append(i.keys.older, old.Public())
 		}
 	}
-	i.keys.current = fresh
+	i.keys.current = map[string]jose.JSONWebKey{ES256: k}
 	return nil
+}
+
+// newKey makes a key, which is named by its thumbprint (RFC 7638).
+func newKey(algorithm string) (jose.JSONWebKey, error) {
+	var key crypto.Signer
+	var err error
+	switch algorithm {
+	case ES256:
+		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case RS256:
+		key, err = rsa.GenerateKey(rand.Reader, 2048)
+	default:
+		return jose.JSONWebKey{}, fmt.Errorf("no key for %q", algorithm)
+	}
+	if err != nil {
+		return jose.JSONWebKey{}, fmt.Errorf("make an %s key: %w", algorithm, err)
+	}
+	k := jose.JSONWebKey{Key: key, Algorithm: algorithm, Use: "sig"}
+	thumb, err := k.Thumbprint(crypto.SHA256)
+	if err != nil {
+		return jose.JSONWebKey{}, fmt.Errorf("name an %s key: %w", algorithm, err)
+	}
+	k.KeyID = base64.RawURLEncoding.EncodeToString(thumb)
+	return k, nil
 }
 
 // Retire takes the keys before the newest out of the published set.
@@ -75,20 +86,33 @@ func (k *keyring) public() jose.JSONWebKeySet {
 	defer k.mu.Unlock()
 	var set jose.JSONWebKeySet
 	for _, algorithm := range []string{ES256, RS256} {
-		key := k.current[algorithm]
-		set.Keys = append(set.Keys, key.Public())
+		if key, ok := k.current[algorithm]; ok {
+			set.Keys = append(set.Keys, key.Public())
+		}
 	}
 	set.Keys = append(set.Keys, slices.Clone(k.older)...)
 	return set
 }
 
+// key is the newest of an algorithm.
+func (k *keyring) key(algorithm string) (jose.JSONWebKey, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if key, ok := k.current[algorithm]; ok {
+		return key, nil
+	}
+	key, err := newKey(algorithm)
+	if err == nil {
+		k.current[algorithm] = key
+	}
+	return key, err
+}
+
 // sign makes a compact JWS (RFC 7515) of typ over claims.
 func (k *keyring) sign(algorithm, typ string, claims map[string]any) (string, error) {
-	k.mu.Lock()
-	key, ok := k.current[algorithm]
-	k.mu.Unlock()
-	if !ok {
-		return "", fmt.Errorf("no key for %q", algorithm)
+	key, err := k.key(algorithm)
+	if err != nil {
+		return "", err
 	}
 	payload, err := json.Marshal(claims)
 	if err != nil {

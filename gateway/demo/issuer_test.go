@@ -218,6 +218,9 @@ func TestDiscovery(t *testing.T) {
 	if bodies[0] != bodies[1] {
 		t.Error("the two documents differ")
 	}
+	if _, err := s.issuer.Token("demo-access", demo.TokenOptions{Algorithm: demo.RS256}); err != nil {
+		t.Fatal(err) // with it comes a key of its algorithm
+	}
 	resp, err := s.http.Get(s.issuer.URL() + demo.KeysPath)
 	if err != nil {
 		t.Fatal(err)
