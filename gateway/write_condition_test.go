@@ -153,6 +153,17 @@ func TestConditionalChanges(t *testing.T) {
 	if again := w.put("PUT", token, "/Communication?sent=2026-06-15T10:00:00Z", note); again.status != 200 || w.notes() != 1 {
 		t.Errorf("%d %s", again.status, again.body)
 	}
+	// It needs the scope to create only then.
+	updater := w.token("demo-scheduling", demo.TokenOptions{Scopes: []string{"system/*.rus"}})
+	if r := w.put("PUT", updater, "/Communication?sent=2026-06-15T10:00:00Z", note); r.status != 200 || w.notes() != 1 {
+		t.Errorf("without c, of what is there: %d %s", r.status, r.body)
+	}
+	sends := spy.asked()
+	r := w.put("PUT", updater, "/Communication?sent=2027-06-15T10:00:00Z", note)
+	w.refused(r, "without c, of nothing", "403 scope")
+	if spy.asked() != sends || w.notes() != 1 {
+		t.Errorf("the EHR was asked to write: %d notes", w.notes())
+	}
 	// The condition of a call that is held to a patient finds that patient's alone.
 	held := w.token("demo-scheduling", demo.TokenOptions{Scopes: []string{"patient/*.cruds"}, Claims: map[string]any{"patient": w.sandbox.IDs("Patient")[9]}})
 	if r := w.put("PATCH", held, by, `[{"op":"replace","path":"/status","value":"ready"}]`); r.code() != "not-found" && gjson.GetBytes(before, "for.reference").String() != "Patient/"+w.sandbox.IDs("Patient")[9] {

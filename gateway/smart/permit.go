@@ -77,12 +77,12 @@ const (
 // What each interaction needs is SMART App Launch 2.2's, section "Scopes for requesting
 // FHIR Resources": read, vread and the history of an instance r; searches and the other
 // histories s; create c; update and patch u; delete d. A conditional interaction searches,
-// and so needs s as well, a conditional update c besides, since it creates what it does
-// not find. Of operations SMART says nothing: $match needs r and s, any other needs all
+// and so needs s as well; an update that finds nothing becomes a create, which is to be
+// permitted as one. Of operations SMART says nothing: $match needs r and s, any other needs all
 // letters, on every type where it is called on the system.
 //
 // Not covered are: what an _include brings and what chains read, types that [PermitType]
-// is asked about; the c of an update that turns out to create; the entries of a batch or
+// is asked about; the entries of a batch or
 // transaction, of which each is a request to be permitted by itself. A batch needs any
 // data scope at all.
 func Permit(g *Grant, req *fhir.Request) (Floor, error) {
@@ -145,12 +145,7 @@ func needed(req *fhir.Request) (Needs, bool) {
 		return all, true
 	case fhir.Create:
 		needs = Create
-	case fhir.Update:
-		needs = Update
-		if req.Conditional {
-			needs |= Create
-		}
-	case fhir.Patch:
+	case fhir.Update, fhir.Patch:
 		needs = Update
 	case fhir.Delete:
 		needs = Delete

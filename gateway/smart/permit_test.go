@@ -130,7 +130,7 @@ func TestPermitInteractions(t *testing.T) {
 		{"create", of(fhir.Create, false), "c", "Appointment"},
 		{"create unless it exists", of(fhir.Create, true), "cs", "Appointment"},
 		{"update", of(fhir.Update, false), "u", "Appointment"},
-		{"update what is found", of(fhir.Update, true), "cus", "Appointment"},
+		{"update what is found", of(fhir.Update, true), "us", "Appointment"},
 		{"patch", of(fhir.Patch, false), "u", "Appointment"},
 		{"patch what is found", of(fhir.Patch, true), "us", "Appointment"},
 		{"delete", of(fhir.Delete, false), "d", "Appointment"},
