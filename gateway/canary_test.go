@@ -114,6 +114,10 @@ func TestElementsDoNotWiden(t *testing.T) {
 		if r.status != 200 {
 			t.Errorf("%s: %d %.300s", path, r.status, r.body)
 		}
+		self := r.json().Get(`link.#(relation=="self").url`).String()
+		if strings.Contains(self, "_elements") || strings.Contains(self, "_summary") || strings.Contains(path, "_count=50") && !strings.Contains(self, "_count=50") {
+			t.Errorf("%s: the answer says that it is that of %s", path, self)
+		}
 		entries := r.json().Get("entry.#.resource").Array()
 		if len(entries) == 0 {
 			entries = append(entries, r.json())

@@ -69,7 +69,11 @@ func (p *page) continues(a *admission) bool {
 // last page where resources can be withheld, since it counts them.
 func (q *query) link(c *call) func(relation, url string) (string, bool) {
 	a := q.admission
-	search, place := a.req.Encode(), a.req.Path()
+	used := *a.req
+	if used.Elements = nil; used.Summary != "count" {
+		used.Summary = "" // of no effect: search.html, section 2.21.1.7, has the link say what had one
+	}
+	search, place := used.Encode(), a.req.Path()
 	here := strings.TrimSuffix(a.route.base+"/"+place, "/")
 	return func(relation, url string) (string, bool) {
 		switch relation {
