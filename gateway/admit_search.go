@@ -64,12 +64,19 @@ func (a *admission) search(ctx context.Context, c *call) (*query, error) {
 	for _, p := range a.req.Params {
 		if a.confirms && named[p.Name] {
 			p = whole(p) // what is shown as well: beside the first letter of a name, a hidden date is found out
+			q.confirms(p)
 		}
 		opened, ok := a.openValues(on(kinds, p), p)
 		if !ok {
 			q.nothing = true // no resource has such an id
 		}
 		asked.Params = append(asked.Params, opened)
+	}
+	switch {
+	case len(q.texts) > 0 && asked.Summary != "":
+		return nil, refusal("search-hidden").naming("_summary") // the EHR would count what it takes for the text
+	case len(q.texts) > 0 && asked.Total != "":
+		return nil, refusal("search-hidden").naming("_total")
 	}
 	asked.Params = append(asked.Params, a.floor.Narrow...)
 	if err := a.narrow(&asked); err != nil {

@@ -26,6 +26,8 @@ type query struct {
 	criteria   []fhir.Param // of a search, as the EHR is asked
 	body       []byte       // of a $match
 	candidates *candidates  // of a search that may find few
+	texts      []text       // of a search that confirms: what each resource has to say
+	strangers  int          // of the page at hand: resources that do not
 
 	next *page // of the answer, once it has been seen
 	lost bool  // a link of the answer is longer than a client could send
@@ -84,6 +86,9 @@ func (q *query) send(ctx context.Context, c *call, path, raw string) (*upstream.
 	if resp.Status != http.StatusOK {
 		resp.Body.Close()
 		return nil, refusedStatus(resp)
+	}
+	if resp.Body, err = q.confirmed(resp.Body); err != nil {
+		return nil, err
 	}
 	return resp, nil
 }

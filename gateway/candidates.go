@@ -18,8 +18,8 @@ import (
 //     pages the rest of them; being refused, the desk asks the caller for another detail;
 //   - is held back until the end of the EHR's answer is known, in one window, and leaves in one page;
 //   - asks the EHR for more than it may find, so that one page shows whether there are more. Where
-//     labels or a compartment drop some of these, it asks for as many more as are likely to be
-//     dropped; where still another page follows, nobody knows, and it is refused;
+//     labels, a compartment or the comparison of a text (confirm.go) drop some of these, it asks for as
+//     many more as are likely to be dropped; where still another page follows, nobody knows, and it is refused;
 //   - with a smaller _count of the client's is bound by that.
 type candidates struct {
 	most map[string]int // by type
@@ -79,7 +79,7 @@ func (q *query) bound(most map[string]int) (ask int) {
 	for n := range maps.Values(most) {
 		ask += n
 	}
-	if q.admission.withholds() {
+	if q.withholds() {
 		ask += likelyDropped
 	}
 	return ask + 1

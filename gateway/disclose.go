@@ -22,6 +22,8 @@ type disclosure struct {
 	resp   *upstream.Response
 	turned []transforms.Report // of the pages of which every resource was withheld
 	turn   bool                // this is one
+
+	strangers int // on those: resources that do not have what they were found by
 }
 
 // maxWithheld bounds the pages of a search that are turned over for the client because all on
@@ -44,6 +46,7 @@ func (c *call) disclose(ctx context.Context, q *query, resp *upstream.Response) 
 			return nil
 		}
 		d.turned, d.turn = append(d.turned, report), false
+		d.strangers += q.strangers
 		if d.resp, err = q.send(ctx, c, q.next.Path, q.next.Query); err != nil {
 			return err
 		}
@@ -59,7 +62,7 @@ func (d *disclosure) withheld(w *transforms.Window) bool {
 			found += n
 		}
 	}
-	return !d.released && w.Last && d.query.next != nil && len(d.turned) < maxWithheld && found == 0 && len(w.Report.Dropped) > 0
+	return !d.released && w.Last && d.query.next != nil && len(d.turned) < maxWithheld && found == 0 && len(w.Report.Dropped)+d.query.strangers > 0
 }
 
 // totals are those of the answer, and of what was looked at and withheld before it.
@@ -67,6 +70,9 @@ func (d *disclosure) totals(r *transforms.Report) *accesslog.Totals {
 	t := Totals(*r)
 	if t.Dropped == nil {
 		t.Dropped = map[string]map[string]int{}
+	}
+	if n := d.strangers + d.query.strangers; n > 0 {
+		t.Dropped[unconfirmed] = map[string]int{d.ask.req.Type: n}
 	}
 	for _, page := range d.turned {
 		t.BytesIn += page.BytesIn
@@ -95,7 +101,7 @@ func (c *call) filter(q *query) transforms.Options {
 	switch {
 	case a.req.Interaction.Searches(), matches(a.req):
 		o.BundleType = "searchset"
-		o.Total = !a.withholds()
+		o.Total = !q.withholds()
 		if len(a.req.Includes) > 0 {
 			o.Searched = a.searched()
 		}

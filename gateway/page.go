@@ -86,7 +86,7 @@ func (q *query) link(c *call) func(relation, url string) (string, bool) {
 			}
 			return here + "?" + search, true
 		case "last":
-			if a.withholds() {
+			if q.withholds() {
 				return "", false
 			}
 		case "next", "previous", "prev", "first":
