@@ -29,6 +29,13 @@ func (c *call) read(r *http.Request) ([]byte, error) {
 	if r.ContentLength > limit {
 		return nil, refusal("body-too-large")
 	}
+	length := r.ContentLength
+	if length < 0 {
+		length = limit // it does not say
+	}
+	if !c.holds(length) {
+		return nil, refusal("overloaded")
+	}
 	if err := c.ctl.SetReadDeadline(time.Now().Add(c.gen.bodyTime)); err != nil {
 		return nil, err
 	}
@@ -44,5 +51,20 @@ func (c *call) read(r *http.Request) ([]byte, error) {
 		return nil, refusal("body-too-large")
 	}
 	c.unread = false
+	c.holds(int64(len(body)) - length)
 	return body, c.await(c.gen.longest) // the time for the answer begins when the question is there
+}
+
+// maxBodies bounds, in bytes, the bodies that all calls hold together, or one of them alone if it may be larger. What is
+// made of a body to understand it takes several times as much.
+const maxBodies = 64 << 20
+
+// holds counts so many bytes more as held by this call, where there is room for them.
+func (c *call) holds(n int64) bool {
+	if c.g.bodies.Add(n) > max(maxBodies, c.gen.body) {
+		c.g.bodies.Add(-n)
+		return false
+	}
+	c.held += n
+	return true
 }

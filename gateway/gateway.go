@@ -58,6 +58,7 @@ type Gateway struct {
 
 	encoders encoders // of what leaves
 
+	bodies     atomic.Int64   // of requests, that calls under way hold, in bytes
 	calls      sync.WaitGroup // under way
 	loading    sync.Mutex     // taken before reloading
 	reloading  sync.Mutex

@@ -26,6 +26,7 @@ type call struct {
 	begun    time.Time
 	head     bool
 	unread   bool        // HTTP/1.1, with a body that nobody reads
+	held     int64       // of its body, in bytes
 	foreign  bool        // from a web page of an origin that may call
 	coding   fhir.Coding // that the client takes
 	out      encoder     // of the body; nil where it leaves in no coding
@@ -65,6 +66,7 @@ func (g *Gateway) begin(w http.ResponseWriter, r *http.Request) *call {
 func (g *Gateway) end(c *call) {
 	defer g.calls.Done()
 	defer g.metrics.inflight.Dec()
+	defer func() { g.bodies.Add(-c.held) }()
 	defer c.gen.release()
 	if p := recover(); p != nil {
 		if p == http.ErrAbortHandler {
