@@ -20,8 +20,9 @@ type body struct {
 	src    io.ReadCloser // nil: there was no answer
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	total  *time.Timer
+	end    func() // of the call; nil until the answer is accepted
 	close  sync.Once
+	closed bool // before the answer was handed on
 
 	reading  sync.Mutex // held during a read; guards what follows
 	idle     *time.Timer
@@ -117,7 +118,7 @@ func (b *body) failure(err error) error {
 // called while another goroutine reads, which then fails.
 func (b *body) Close() error {
 	b.close.Do(func() {
-		b.total.Stop()
+		b.closed = b.end == nil
 		if b.src != nil && b.reading.TryLock() {
 			b.drain()
 			b.finish()
@@ -126,6 +127,9 @@ func (b *body) Close() error {
 		b.cancel(errClosed)
 		if b.src != nil {
 			_ = b.src.Close()
+		}
+		if b.end != nil {
+			b.end()
 		}
 	})
 	return nil

@@ -17,18 +17,24 @@ type Kind string
 
 // The kinds.
 const (
-	Unreachable Kind = "unreachable"  // no connection, or none that answers: refused, unknown name or certificate
-	Timeout     Kind = "timeout"      // one of our own times ran out, or the context's deadline
-	Canceled    Kind = "canceled"     // the client went away, or the body was closed
-	Refused     Kind = "refused"      // 401, 403 or 407: the EHR does not take the gateway's own credentials
-	Redirect    Kind = "redirect"     // the EHR points elsewhere; nobody goes there
-	NotJSON     Kind = "not JSON"     // a 200 that is no JSON in UTF-8
-	Encoding    Kind = "encoding"     // a 200 in a content coding that is not decoded here, or in several
-	Cut         Kind = "cut"          // the answer ended early
-	TooLarge    Kind = "too large"    // the body is longer than Options.MaxBody, or its coding beyond its bounds
-	Malformed   Kind = "malformed"    // what came is not HTTP, its header is too long, or its coding is corrupt
-	Unexpected  Kind = "unexpected"   // a status that does not answer the call: 206, 304; of a read 201, 204
-	Invalid     Kind = "invalid call" // our own call cannot be sent; nothing was
+	Unreachable Kind = "unreachable" // no connection, or none that answers: refused, unknown name or certificate
+	Timeout     Kind = "timeout"     // one of our own times ran out, or the context's deadline
+	Canceled    Kind = "canceled"    // the client went away, or the body was closed
+	Refused     Kind = "refused"     // 401, 403 or 407: the EHR does not take the gateway's own credentials
+	Redirect    Kind = "redirect"    // the EHR points elsewhere; nobody goes there
+	NotJSON     Kind = "not JSON"    // a 200 that is no JSON in UTF-8
+	Encoding    Kind = "encoding"    // a 200 in a content coding that is not decoded here, or in several
+	Cut         Kind = "cut"         // the answer ended early
+	TooLarge    Kind = "too large"   // the body is longer than Options.MaxBody, or its coding beyond its bounds
+	Malformed   Kind = "malformed"   // what came is not HTTP, its header is too long, or its coding is corrupt
+	Unexpected  Kind = "unexpected"  // a status that does not answer the call: 206, 304; of a read 201, 204
+	// NoToken: the EHR's authorization server cannot be reached, or gives nothing that can be used.
+	NoToken Kind = "no token"
+	// TokenRefused: the EHR's authorization server does not take the gateway's own credentials.
+	TokenRefused Kind = "token refused"
+	// CallerRefused: the caller's own token, where it is forwarded or exchanged, is not taken.
+	CallerRefused Kind = "caller refused"
+	Invalid       Kind = "invalid call" // our own call cannot be sent; nothing was
 )
 
 func (k Kind) Error() string { return string(k) }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"net"
-	"time"
 )
 
 // SetDial makes connections by other means than the network.
@@ -15,7 +14,7 @@ func (e *EHR) SetDial(dial func(ctx context.Context, network, address string) (n
 // Decode is the body of an answer that holds this in a coding.
 func (e *EHR) Decode(coding string, src io.Reader) io.ReadCloser {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	b := &body{ehr: e, ctx: ctx, cancel: cancel, total: time.NewTimer(time.Hour), left: e.o.MaxBody, src: io.NopCloser(src), coding: coding}
+	b := &body{ehr: e, ctx: ctx, cancel: cancel, left: e.o.MaxBody, src: io.NopCloser(src), coding: coding}
 	b.decoder = e.decoders.get(coding, wire{b})
 	return b
 }

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -25,6 +26,14 @@ type Options struct {
 	Aliases []string
 	// Bearer is the gateway's own access token for the server (RFC 6750, section 2.1). Empty: none is sent.
 	Bearer Secret
+	// OAuth gets access tokens for the server, in place of Bearer.
+	OAuth *OAuth
+	// InsecureForwardCaller sends the caller's own token (Call.Caller), in place of Bearer. Whoever can read what the server
+	// is sent can then act as the caller wherever that token is taken, at this gateway too. It is safe only with a server
+	// that is trusted like the gateway, and tokens whose audience both are.
+	InsecureForwardCaller bool
+	// Certificate is the gateway's own for TLS, shown to the server and to the token endpoint where they ask. Nil: none.
+	Certificate *tls.Certificate
 	// RootCAs certify the server. Nil: the system's.
 	RootCAs *x509.CertPool
 	// ConnectTimeout is for connecting, and again for the TLS handshake. Default 5 s.
@@ -53,6 +62,8 @@ type Options struct {
 	// InsecureHTTP allows BaseURL to be http on another host than loopback. Patient data and the bearer token then cross
 	// that network readable and changeable by anyone on it; it is safe only on one that encrypts by other means.
 	InsecureHTTP bool
+	// Now is the clock by which tokens expire. Default time.Now.
+	Now func() time.Time `json:"-"`
 }
 
 // check fills in the defaults and parses BaseURL, reporting every problem at once. A problem quotes no value.
@@ -79,6 +90,15 @@ func (o *Options) check() (*url.URL, error) {
 	}
 	if !o.Bearer.valid() {
 		problem("Bearer is not of the grammar of RFC 6750")
+	}
+	if o.OAuth != nil {
+		o.OAuth.check(o.Certificate, o.InsecureHTTP, problem)
+	}
+	if o.Bearer != "" && (o.OAuth != nil || o.InsecureForwardCaller) || o.OAuth != nil && o.InsecureForwardCaller {
+		problem("of Bearer, OAuth and InsecureForwardCaller one can say who asks")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	for _, d := range []struct {
 		name  string

@@ -55,9 +55,6 @@ func (e *EHR) request(c Call) (*http.Request, error) {
 	header.Set("Accept", "application/fhir+json")
 	header.Set("Accept-Encoding", accepted)
 	header.Set("User-Agent", e.o.Product)
-	if e.o.Bearer != "" {
-		header.Set("Authorization", "Bearer "+string(e.o.Bearer))
-	}
 	for name, value := range c.Header {
 		switch name = http.CanonicalHeaderKey(name); name {
 		case "X-Request-Id", "X-Correlation-Id", "Traceparent":

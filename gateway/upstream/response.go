@@ -21,6 +21,8 @@ func (e *EHR) accept(resp *http.Response, b *body, writes bool) (*Response, *Err
 	status := resp.StatusCode
 	good := status == http.StatusOK || writes && (status == http.StatusCreated || status == http.StatusNoContent)
 	switch {
+	case e.NeedsCaller() && (status == http.StatusForbidden || status == http.StatusUnauthorized && e.o.InsecureForwardCaller):
+		return refuse(CallerRefused, "the EHR does not let the caller ask")
 	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusProxyAuthRequired:
 		return refuse(Refused, "the gateway's own credentials are not taken")
 	case status >= 300 && status < 400 && status != http.StatusNotModified:

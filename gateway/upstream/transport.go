@@ -28,6 +28,7 @@ func (o *Options) transport() *http.Transport {
 			PingTimeout:     15 * time.Second,
 		},
 	}
+	o.present(t.TLSClientConfig)
 	if o.ProxyFromEnvironment {
 		t.Proxy = http.ProxyFromEnvironment
 	}

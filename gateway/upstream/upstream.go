@@ -39,6 +39,7 @@ type EHR struct {
 	base      *url.URL // without trailing slash
 	bases     []string
 	transport *http.Transport
+	tokens    *tokens // nil without Options.OAuth
 	decoders  decoders
 }
 
@@ -48,7 +49,11 @@ func New(o Options) (*EHR, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &EHR{o: o, base: base, bases: o.bases(), transport: o.transport()}, nil
+	e := &EHR{o: o, base: base, bases: o.bases(), transport: o.transport()}
+	if o.OAuth != nil {
+		e.tokens = newTokens(e)
+	}
+	return e, nil
 }
 
 // Call is one request to an EHR.
@@ -72,6 +77,8 @@ type Call struct {
 	// Return is what a POST or PUT prefers to be answered with: minimal, representation or OperationOutcome (FHIR R4,
 	// section 3.1.0.1.12); empty for no word on it.
 	Return string
+	// Caller is the caller's own access token. It is looked at only where EHR.NeedsCaller says so.
+	Caller Secret
 }
 
 // writes says whether a call may change something.
@@ -99,6 +106,39 @@ func (e *EHR) Do(ctx context.Context, c Call) (*Response, error) {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	total := time.AfterFunc(e.o.TotalTimeout, func() { cancel(errTotal) })
+	end := func() { total.Stop(); cancel(errClosed) }
+	resp, failed := e.ask(ctx, end, req, &c)
+	if failed != nil {
+		end()
+		return nil, failed
+	}
+	return resp, nil
+}
+
+// ask sends the request with an access token. One that the EHR does not take is dropped, and a read asked for once more
+// with another.
+func (e *EHR) ask(ctx context.Context, end func(), req *http.Request, c *Call) (*Response, *Error) {
+	for again := false; ; again = true {
+		shown, failed := e.credential(ctx, c)
+		if failed != nil {
+			return nil, failed
+		}
+		if shown.token != "" {
+			req.Header.Set("Authorization", "Bearer "+string(shown.token))
+		}
+		resp, failed := e.attempt(ctx, end, req, c)
+		if failed == nil || failed.Status != http.StatusUnauthorized || shown.holder == nil {
+			return resp, failed
+		}
+		if !shown.holder.drop(shown.token) || c.writes() || again {
+			return nil, failed
+		}
+	}
+}
+
+// attempt sends the request once.
+func (e *EHR) attempt(ctx context.Context, end func(), req *http.Request, c *Call) (*Response, *Error) {
+	ctx, cancel := context.WithCancelCause(ctx)
 	// The transport times connecting, the handshake and the header one by one. This one also covers the wait for a
 	// connection where all are in use.
 	header := time.AfterFunc(e.o.ConnectTimeout+e.o.HeaderTimeout, func() { cancel(errHeader) })
@@ -108,21 +148,23 @@ func (e *EHR) Do(ctx context.Context, c Call) (*Response, error) {
 		GotFirstResponseByte: func() { answered.Store(true) },
 		WroteHeaders:         func() { sent.Store(c.writes()) }, // without which no server can have acted
 	})
-	resp, doErr := e.transport.RoundTrip(req.WithContext(traced))
+	resp, err := e.transport.RoundTrip(req.WithContext(traced))
 	header.Stop()
-	b := &body{ehr: e, ctx: ctx, cancel: cancel, total: total, left: e.o.MaxBody}
-	if doErr != nil {
-		failure := e.failure(ctx, doErr, answered.Load())
+	if err != nil {
+		failure := e.failure(ctx, err, answered.Load())
 		failure.Sent = sent.Load()
-		_ = b.Close()
+		cancel(errClosed)
 		return nil, failure
 	}
-	b.src = resp.Body
+	b := &body{ehr: e, ctx: ctx, cancel: cancel, src: resp.Body, left: e.o.MaxBody}
 	out, refused := e.accept(resp, b, c.writes())
 	if refused != nil {
-		refused.Sent = c.writes() && refused.Kind != Refused
+		refused.Sent = c.writes() && refused.Kind != Refused && refused.Kind != CallerRefused
 		_ = b.Close()
 		return nil, refused
+	}
+	if b.end = end; b.closed {
+		end()
 	}
 	return out, nil
 }
@@ -135,7 +177,12 @@ func (e *EHR) Name() string { return e.o.Name }
 func (e *EHR) Bases() []string { return slices.Clone(e.bases) }
 
 // Close closes the idle connections. Calls under way go on.
-func (e *EHR) Close() { e.transport.CloseIdleConnections() }
+func (e *EHR) Close() {
+	e.transport.CloseIdleConnections()
+	if e.tokens != nil {
+		e.tokens.close()
+	}
+}
 
 // Format prints the name, and no token, whatever the verb.
 func (e *EHR) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "upstream "+e.o.Name) }
