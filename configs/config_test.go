@@ -25,6 +25,8 @@ var files = map[string]string{
 	"tls/server.pem": "certificate", "tls/server-key.pem": "0600 key", "tls/clients.pem": "authorities", "tls/east-ca.pem": "authorities",
 	"keys/vault.json": "0600 {\"keys\":\"kept-in-vault\"}\n", "keys/log.key": "0600 PRIVATE+KEY+gateway.example/audit\n",
 	"keys/patient.key": "0600 0123456789abcdef0123456789abcdef\r\n", "keys/east.token": "0640 east-token", "keys/introspection": "0600 introspection-secret", "keys/empty": "0600 \n",
+	"keys/west-2031.pem": "0600 key", "keys/west-2030.pem": "0600 key", "keys/north.secret": "0600 north-secret",
+	"tls/gateway-at-north.pem": "certificate", "tls/gateway-at-north-key.pem": "0600 key", "tls/login-north-ca.pem": "authorities",
 	"keys/open": "everyone can read this", "policies/main.rego": "package halfdoor",
 }
 
@@ -126,6 +128,12 @@ func TestFull(t *testing.T) {
 	}
 	if got := c.Issuers[0]; got.Claims.Roles != "realm_access.roles" || got.Claims.Ticket != "ticket" || time.Duration(got.ClockSkew) != 30*time.Second {
 		t.Errorf("issuer %+v", got)
+	}
+	west, north := c.EHRs[1].OAuth, c.EHRs[2].OAuth
+	if west.JWKSPath != "/west/fhir/.well-known/jwks.json" || west.Keys[1] != filepath.Join(dir, "keys/west-2030.pem") || north.JWKSPath != "" ||
+		north.ClientSecret.Value() != "north-secret" || !slices.Contains(c.Files(), filepath.Join(dir, "keys/north.secret")) ||
+		!slices.Contains(c.Files(), west.Keys[0]) || !slices.Contains(c.Files(), c.EHRs[2].Key) {
+		t.Errorf("OAuth %+v, %+v of %q", west, north, c.Files())
 	}
 	if !slices.Contains(c.Files(), filepath.Join(dir, "policies")) || slices.Contains(c.Files(), filepath.Join(dir, "data/log")) {
 		t.Errorf("files %q", c.Files())

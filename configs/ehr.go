@@ -33,9 +33,24 @@ type EHR struct {
 	// one), "any" of the two, or "none". Default "none". A bound token's proof is always demanded, whatever stands here.
 	RequireBinding string `yaml:"require_binding"`
 
-	// Bearer is the gateway's own access token for the server, sent in the Authorization header. Default none: the
-	// server is called without credentials. A client's own token is never passed on.
+	// Bearer is the gateway's own access token for the server, sent in the Authorization header. Default none. Without bearer
+	// and oauth the server is called without a token. A client's own token is not passed on.
 	Bearer Secret `yaml:"bearer"`
+
+	// OAuth gets the gateway's access tokens for the server, in place of bearer. Default none.
+	OAuth *OAuth `yaml:"oauth"`
+
+	// InsecureForwardCallerToken sends the server the caller's own token, in place of bearer and oauth. Default false.
+	// Whoever sees what the server is sent can then act as the caller, at this gateway too, without dataset and record at
+	// the server; it is safe only with a server that is trusted like the gateway, and tokens made for both.
+	InsecureForwardCallerToken bool `yaml:"insecure_forward_caller_token"`
+
+	// Certificate is a PEM file of the gateway's own certificate, then its intermediates, for servers that ask for one (mTLS);
+	// it is shown to the token endpoint as well. Default none.
+	Certificate string `yaml:"certificate"`
+
+	// Key is a PEM file of its private key. Required with certificate.
+	Key string `yaml:"key"`
 
 	// CA is a PEM file of the authorities that may certify the server. Default none: the system's. With a file, only its
 	// authorities count.
@@ -87,6 +102,7 @@ func (c *Config) validateEHRs(r *report) {
 			}
 		}
 	}
+	c.validatePublished(r)
 }
 
 var (
@@ -111,7 +127,7 @@ func (e *EHR) validate(at string, r *report) {
 		// An alias is only compared and rewritten, never called: how it would be reached does not matter.
 		r.base(index(at+".aliases", j), alias, true)
 	}
-	r.header(at+".bearer", e.Bearer)
+	e.validateCredentials(at, r)
 	t := at + ".timeouts"
 	r.between(t+".connect", e.Timeouts.Connect, 10*time.Millisecond, 10*time.Minute)
 	r.between(t+".header", e.Timeouts.Header, 10*time.Millisecond, 10*time.Minute)

@@ -32,7 +32,17 @@ func (c *Config) eachFile(visit func(path string, file *string, kind fileKind)) 
 		tls("admin.tls", c.Admin.TLS)
 	}
 	for i := range c.EHRs {
-		visit(index("ehrs", i)+".ca", &c.EHRs[i].CA, publicFile)
+		e, at := &c.EHRs[i], index("ehrs", i)
+		visit(at+".ca", &e.CA, publicFile)
+		visit(at+".certificate", &e.Certificate, publicFile)
+		visit(at+".key", &e.Key, keyFile)
+		if e.OAuth == nil {
+			continue
+		}
+		visit(at+".oauth.ca", &e.OAuth.CA, publicFile)
+		for j := range e.OAuth.Keys {
+			visit(index(at+".oauth.keys", j), &e.OAuth.Keys[j], keyFile)
+		}
 	}
 	for i := range c.Issuers {
 		visit(index("issuers", i)+".ca", &c.Issuers[i].CA, publicFile)
@@ -49,6 +59,9 @@ func (c *Config) eachSecret(visit func(path string, s *Secret)) {
 	visit("admin.token", &c.Admin.Token)
 	for i := range c.EHRs {
 		visit(index("ehrs", i)+".bearer", &c.EHRs[i].Bearer)
+		if o := c.EHRs[i].OAuth; o != nil {
+			visit(index("ehrs", i)+".oauth.client_secret", &o.ClientSecret)
+		}
 	}
 	for i := range c.Issuers {
 		if n, at := c.Issuers[i].Introspection, index("issuers", i)+".introspection"; n != nil {
@@ -66,6 +79,9 @@ func (c *Config) complete() {
 	for i := range c.EHRs {
 		e := &c.EHRs[i]
 		e.BaseURL = strings.TrimSuffix(e.BaseURL, "/")
+		if e.OAuth != nil && len(e.OAuth.Keys) > 0 && e.OAuth.JWKSPath == "" {
+			e.OAuth.JWKSPath = e.Path + jwksDefault
+		}
 		for j := range e.Aliases {
 			e.Aliases[j] = strings.TrimSuffix(e.Aliases[j], "/")
 		}

@@ -71,7 +71,7 @@ type nobody struct{}
 func (nobody) Release(*transforms.Window) error { return nil }
 
 func (q *query) send(ctx context.Context, c *call, path, raw string) (*upstream.Response, error) {
-	ask := upstream.Call{Method: http.MethodGet, Path: path, Query: raw, Header: c.ids.headers(), Body: q.body}
+	ask := upstream.Call{Method: http.MethodGet, Path: path, Query: raw, Header: c.ids.headers(), Body: q.body, Caller: q.admission.token}
 	if q.body != nil {
 		ask.Method = http.MethodPost
 	}

@@ -58,7 +58,7 @@ func Check(ctx context.Context, cfg *configs.Config, online bool, now func() tim
 	}
 	for i := range cfg.EHRs {
 		c := &cfg.EHRs[i]
-		ehr, err := newEHR(c, int64(cfg.Limits.ResponseBytes))
+		ehr, err := newEHR(c, int64(cfg.Limits.ResponseBytes), now)
 		look("ehr "+c.Name, c.BaseURL, err)
 		if err == nil {
 			if online {

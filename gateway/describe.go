@@ -10,22 +10,27 @@ import (
 	"github.com/halfdoor/halfdoor/gateway/smart"
 )
 
-// The two documents that need no token and tell nothing of the EHR: what the gateway can
-// do, and where to get a token for it. They disclose nothing of anybody, and have no record.
+// The documents that need no token and tell nothing of the EHR: what the gateway can do, where
+// to get a token for it, and by which keys an EHR's authorization server verifies the gateway's
+// signatures. They disclose nothing of anybody, and have no record.
 
 const (
+	jwksDocument = "jwks" // below no base: it is where the configuration says
 	metadataPath = "/metadata"
 	smartPath    = "/.well-known/smart-configuration"
 )
 
 // document says whether a path below the base is one of them.
 func (r *route) document(below string) (string, bool) {
-	return below, below == metadataPath || below == smartPath
+	return below, below == metadataPath || below == smartPath || below == jwksDocument
 }
 
 func (g *Gateway) describe(c *call, r *http.Request, rt *route, document string) error {
-	if document == smartPath {
+	switch document {
+	case smartPath:
 		return g.describeSMART(c, r, rt)
+	case jwksDocument:
+		return g.describeKeys(c, r, rt)
 	}
 	req, err := fhir.Parse(message(r, document, nil), c.gen.limits)
 	c.asks(req, err)
@@ -36,12 +41,29 @@ func (g *Gateway) describe(c *call, r *http.Request, rt *route, document string)
 	return nil
 }
 
+// describeKeys answers with the gateway's public keys (RFC 7517, section 8.5).
+func (g *Gateway) describeKeys(c *call, r *http.Request, rt *route) error {
+	if err := reads(r); err != nil {
+		return err
+	}
+	c.send(rt.jwks, "application/jwk-set+json")
+	return nil
+}
+
+// reads refuses every method that would do more than read a document.
+func reads(r *http.Request) error {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return nil
+	}
+	no := refusal("method-not-allowed")
+	no.allow = "GET, HEAD"
+	return no
+}
+
 // describeSMART answers in JSON whatever Accept says (SMART App Launch 2.2, section 2.2.1).
 func (g *Gateway) describeSMART(c *call, r *http.Request, rt *route) error {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		no := refusal("method-not-allowed")
-		no.allow = "GET, HEAD"
-		return no
+	if err := reads(r); err != nil {
+		return err
 	}
 	server, err := c.gen.auth.Server(r.Context(), c.gen.issuer)
 	if err != nil {

@@ -63,6 +63,8 @@ type route struct {
 	ehr          *upstream.EHR
 	metadata     []byte // the CapabilityStatement
 	scopes       []string
+	jwks         []byte // the gateway's public keys at the EHR's authorization server; nil: it has none there
+	jwksPath     string // of them, whole
 }
 
 // build makes a generation, or reports every part that fails. The vault's file of long ids
@@ -117,7 +119,7 @@ func build(cfg *configs.Config, before *generation, replays auth.Replays, now fu
 	part("vault", e)
 	for i := range cfg.EHRs {
 		g.longest = max(g.longest, time.Duration(cfg.EHRs[i].Timeouts.Total))
-		r, e := newRoute(cfg.PublicURL, &cfg.EHRs[i], int64(cfg.Limits.ResponseBytes))
+		r, e := newRoute(cfg.PublicURL, &cfg.EHRs[i], int64(cfg.Limits.ResponseBytes), now)
 		part("ehrs: "+cfg.EHRs[i].Name, e)
 		if e == nil {
 			g.routes = append(g.routes, r)
@@ -133,27 +135,16 @@ func build(cfg *configs.Config, before *generation, replays auth.Replays, now fu
 	return g, nil
 }
 
-func newRoute(public string, c *configs.EHR, maxBody int64) (*route, error) {
-	ehr, err := newEHR(c, maxBody)
+func newRoute(public string, c *configs.EHR, maxBody int64, now func() time.Time) (*route, error) {
+	ehr, err := newEHR(c, maxBody, now)
 	if err != nil {
 		return nil, err
 	}
-	return &route{name: c.Name, tenant: c.Tenant, path: c.Path, base: public + c.Path, binding: c.RequireBinding, ehr: ehr}, nil
-}
-
-// newEHR is the upstream of one configured EHR.
-func newEHR(c *configs.EHR, maxBody int64) (*upstream.EHR, error) {
-	roots, err := roots(c.CA)
-	if err != nil {
-		return nil, err
+	r := &route{name: c.Name, tenant: c.Tenant, path: c.Path, base: public + c.Path, binding: c.RequireBinding, ehr: ehr}
+	if r.jwks, err = ehr.JWKS(); r.jwks != nil {
+		r.jwksPath = c.OAuth.JWKSPath
 	}
-	return upstream.New(upstream.Options{
-		Name: c.Name, BaseURL: c.BaseURL, Aliases: c.Aliases,
-		Bearer: upstream.Secret(c.Bearer.Value()), RootCAs: roots,
-		ConnectTimeout: time.Duration(c.Timeouts.Connect), HeaderTimeout: time.Duration(c.Timeouts.Header),
-		IdleTimeout: time.Duration(c.Timeouts.Idle), TotalTimeout: time.Duration(c.Timeouts.Total),
-		MaxConnections: c.MaxConnections, InsecureHTTP: c.InsecureHTTP, MaxBody: maxBody, Product: "Halfdoor",
-	})
+	return r, err
 }
 
 // authenticator is the one of the configured issuers. The keys that the generation before
@@ -251,6 +242,9 @@ func (g *generation) route(r *http.Request) (*route, string, error) {
 		return nil, "", refusal("malformed-request") // absolute-form is for forward proxies (RFC 9112, section 3.2.2)
 	}
 	for _, rt := range g.routes {
+		if rt.jwks != nil && path == rt.jwksPath {
+			return rt, jwksDocument, nil
+		}
 		below, ok := strings.CutPrefix(path, rt.path)
 		if ok && (below == "" || below[0] == '/') {
 			return rt, below, nil

@@ -106,6 +106,9 @@ var answers = map[string]answer{
 	"ehr-unreachable":     {502, "transient", "The EHR cannot be reached.", soon},
 	"ehr-timeout":         {504, "timeout", "The EHR did not answer in time.", soon},
 	"ehr-refused":         {502, "exception", "The EHR does not accept the gateway's own credentials. The gateway's operators have been told.", never},
+	"ehr-token":           {503, "transient", "The EHR's sign-in service cannot be reached or gives nothing of use, so the EHR cannot be asked.", soon},
+	"ehr-token-refused":   {502, "exception", "The EHR's sign-in service does not accept the gateway's own credentials. The gateway's operators have been told.", never},
+	"ehr-caller-refused":  {403, "forbidden", "The EHR, or its sign-in service, does not let this user ask.", never},
 	"ehr-invalid":         {502, "exception", "The EHR's answer was not valid FHIR JSON, so nothing of it was handed on.", soon},
 	"ehr-cut":             {502, "transient", "The EHR's answer ended before it was whole.", soon},
 	"ehr-too-large":       {502, "too-costly", "The EHR's answer, or a resource in it, is larger than the gateway can check.", never},
@@ -308,6 +311,12 @@ func refusedEHR(e *upstream.Error) *Refusal {
 		return refusal("ehr-timeout")
 	case upstream.Refused:
 		return refusal("ehr-refused")
+	case upstream.NoToken:
+		return refusal("ehr-token")
+	case upstream.TokenRefused:
+		return refusal("ehr-token-refused")
+	case upstream.CallerRefused:
+		return refusal("ehr-caller-refused")
 	case upstream.NotJSON, upstream.Encoding, upstream.Redirect, upstream.Malformed, upstream.Unexpected:
 		return refusal("ehr-invalid")
 	case upstream.TooLarge:

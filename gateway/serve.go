@@ -3,10 +3,12 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"github.com/halfdoor/halfdoor/gateway/auth"
 	"github.com/halfdoor/halfdoor/gateway/fhir"
 	"github.com/halfdoor/halfdoor/gateway/smart"
+	"github.com/halfdoor/halfdoor/gateway/upstream"
 	"github.com/halfdoor/halfdoor/gateway/vault"
 )
 
@@ -87,7 +89,10 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 		return err
 	}
 	c.about(desk)
-	e := errand{caller, desk, route, seal}
+	e := errand{caller: caller, desk: desk, route: route, seal: seal}
+	if route.ehr.NeedsCaller() {
+		e.token = bearer(r.Header)
+	}
 	switch req.Interaction {
 	case fhir.Batch:
 		return c.batch(r.Context(), e, req)
@@ -102,7 +107,18 @@ type errand struct {
 	caller *auth.Caller
 	desk   desk
 	route  *route
-	seal   *vault.Sealer // of this caller's tokens, for one call
+	seal   *vault.Sealer   // of this caller's tokens, for one call
+	token  upstream.Secret // the caller's own, where the EHR or its authorization server is shown it; else empty
+}
+
+// bearer is the access token of a caller who was authenticated by it. One that is bound to the
+// caller's key (RFC 9449) would be worth nothing in the gateway's hands.
+func bearer(h http.Header) upstream.Secret {
+	scheme, token, _ := strings.Cut(h.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return upstream.Secret(strings.TrimLeft(token, " "))
 }
 
 // answer is the path of one interaction that is understood: floor, policy, admission, the EHR,

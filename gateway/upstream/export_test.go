@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"strconv"
 )
 
 // SetDial makes connections by other means than the network.
@@ -17,4 +18,23 @@ func (e *EHR) Decode(coding string, src io.Reader) io.ReadCloser {
 	b := &body{ehr: e, ctx: ctx, cancel: cancel, left: e.o.MaxBody, src: io.NopCloser(src), coding: coding}
 	b.decoder = e.decoders.get(coding, wire{b})
 	return b
+}
+
+// Settle waits until no token of the gateway's own is being fetched.
+func (e *EHR) Settle() {
+	h := &e.tokens.own
+	h.mu.Lock()
+	flight := h.flight
+	h.mu.Unlock()
+	if flight != nil {
+		<-flight
+	}
+}
+
+// Callers holds tokens for n callers, and says for how many it then does.
+func (e *EHR) Callers(n int) int {
+	for i := range n {
+		e.tokens.holder(Secret(strconv.Itoa(i)))
+	}
+	return len(e.tokens.callers)
 }

@@ -2,9 +2,15 @@
 // it arrives, or says in a fixed word why there is none.
 //
 // What goes out is the gateway's own: the method, a path and query below the configured base URL, Accept,
-// Accept-Encoding, User-Agent, the gateway's own bearer token, the three correlation headers of a Call, and of a write its
+// Accept-Encoding, User-Agent, a bearer token, the three correlation headers of a Call, and of a write its
 // body, If-Match, If-None-Exist and Prefer. Nothing else of a client's reaches the EHR, and nothing in a path, query or header value can change where a request goes or what
 // else is in it. No redirect is followed, no cookie kept, no proxy taken from the environment unless asked for.
+//
+// The bearer token is the gateway's own: configured, or got from the EHR's authorization server, by SMART Backend Services
+// (SMART App Launch 2.2, section 5) or a client secret, once for all callers and before the last one ends (held.go); or one
+// for each caller, by exchange (RFC 8693). Only InsecureForwardCaller sends a caller's own. The authorization server is
+// trusted as little as the EHR: nothing of what it says but a token goes anywhere. A token that the EHR answers with a 401
+// is dropped, and a read is asked for once more with another.
 //
 // What comes back is trusted for nothing. A 200, and the 201 of a write, must be JSON in UTF-8 (FHIR R4, section 3.1.0.1.10), plain or in one
 // content coding (RFC 9110, section 8.4): the EHR is asked for identity or zstd, and gzip, deflate and br are decoded as
