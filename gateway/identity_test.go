@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidwall/gjson"
+
 	"github.com/halfdoor/halfdoor/gateway/accesslog"
 	"github.com/halfdoor/halfdoor/gateway/demo"
 )
@@ -230,5 +232,47 @@ func TestOpaqueTokens(t *testing.T) {
 	}
 	if strings.Contains(w.operator.String(), "introspection-secret") {
 		t.Error("a secret in the operator's log")
+	}
+}
+
+// TestRawIDs has a SMART app with a launch context: the raw ids of its own token work in every
+// place, and come back as tokens; no other raw id does, and not for another token.
+func TestRawIDs(t *testing.T) {
+	w := newWorld(t)
+	encounter, practitioner := w.sandbox.IDs("Encounter")[0], w.sandbox.IDs("Practitioner")[0]
+	resource, _ := w.sandbox.Resource("Encounter", encounter)
+	_, patient, _ := strings.Cut(gjson.GetBytes(resource, "subject.reference").String(), "Patient/")
+	scopes := []string{"user/Patient.rs", "user/Encounter.rs", "user/Practitioner.rs", "user/Appointment.rs"}
+	launched := w.token("demo-scheduling", demo.TokenOptions{Scopes: scopes, Claims: map[string]any{
+		"patient": patient, "encounter": encounter, "fhirUser": "Practitioner/" + practitioner,
+	}})
+	plain := w.token("demo-scheduling", demo.TokenOptions{Scopes: scopes})
+	raws := []string{patient, encounter, practitioner}
+	for _, c := range []struct{ path, other string }{
+		{"/Patient/" + patient, "/Patient/" + w.sandbox.IDs("Patient")[1]},
+		{"/Encounter/" + encounter, "/Encounter/" + w.sandbox.IDs("Encounter")[1]},
+		{"/Practitioner/" + practitioner, "/Practitioner/" + w.sandbox.IDs("Practitioner")[1]},
+		{"/Patient?_id=" + patient, "/Patient?_id=" + w.sandbox.IDs("Patient")[1]},
+		{"/Encounter?patient=" + patient, "/Encounter?patient=" + w.sandbox.IDs("Patient")[1]},
+		{"/Encounter?subject=Patient/" + patient, "/Encounter?subject=Patient/" + w.sandbox.IDs("Patient")[1]},
+	} {
+		r := w.get(launched, c.path)
+		found := r.json().Get("id").Exists() || r.json().Get("entry.0").Exists()
+		if r.status != 200 || !found {
+			t.Errorf("%s: %d %s", c.path, r.status, r.body)
+		}
+		said := strings.ReplaceAll(string(r.body), strings.TrimPrefix(c.path, "/"), "") // the link to itself says what was asked
+		for _, raw := range raws {
+			if strings.Contains(said, raw) {
+				t.Errorf("%s: the answer holds %s", c.path, raw)
+			}
+		}
+		for who, call := range map[string][2]string{"another's id": {launched, c.other}, "another token": {plain, c.path}} {
+			before := w.ehr.Requests()
+			r := w.get(call[0], call[1])
+			if !(r.status == 404 && r.code() == "not-found" || r.status == 200 && !r.json().Get("entry.0").Exists()) || w.ehr.Requests() != before {
+				t.Errorf("%s, %s: %d %s", who, call[1], r.status, r.body)
+			}
+		}
 	}
 }
