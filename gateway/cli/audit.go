@@ -21,7 +21,7 @@ func auditCommand() *cobra.Command {
 		Args:  noArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(verifyCommand(), queryCommand(), traceCommand(), ticketCommand(), whoSawCommand(), disclosuresCommand())
+	c.AddCommand(verifyCommand(), queryCommand(), traceCommand(), ticketCommand(), whoSawCommand(), disclosuresCommand(), proveCommand(), checkProofCommand())
 	return c
 }
 
@@ -44,15 +44,9 @@ copy of the file "checkpoint" elsewhere from time to time, and give it as
 			if dir == "" || key == "" {
 				return hint(usage{errors.New("--log DIR and --key KEY are needed")}, "\"halfdoor check\" prints the verifier key of a configuration")
 			}
-			text, err := os.ReadFile(key)
-			switch {
-			case err == nil:
-				key = strings.TrimSpace(string(text))
-			case !strings.Contains(key, "+"): // a key has its name, a plus, its hash, a plus …
+			key, err := publicKey(key)
+			if err != nil {
 				return err
-			}
-			if strings.HasPrefix(key, "PRIVATE+KEY+") {
-				return usage{errors.New("--key is the log's private key: verify with the public one, keys/log-verifier-key of \"halfdoor init\"")}
 			}
 			o := accesslog.VerifyOptions{Dir: dir, Key: key}
 			if checkpoint != "" {
