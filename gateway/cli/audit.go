@@ -25,68 +25,6 @@ func auditCommand() *cobra.Command {
 	return c
 }
 
-func verifyCommand() *cobra.Command {
-	var dir, key, checkpoint string
-	var quiet bool
-	c := &cobra.Command{
-		Use:   "verify --log DIR --key KEY",
-		Short: "Prove that the access log is whole and unaltered, or name the first bad place",
-		Long: `Read the whole log and prove that its records are those that were written, in
-their order, with none missing, up to the checkpoint that the gateway signed
-last. KEY is the log's public verifier key, or a file that holds it.
-
-A log whose end was cut off together with its checkpoint looks whole. Keep a
-copy of the file "checkpoint" elsewhere from time to time, and give it as
---checkpoint: the log must then still begin with all that it signs.`,
-		Example: "  halfdoor audit verify --log /var/lib/halfdoor/log --key gw.example/audit+1a2b3c4d+AbCd…",
-		Args:    noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			if dir == "" || key == "" {
-				return hint(usage{errors.New("--log DIR and --key KEY are needed")}, "\"halfdoor check\" prints the verifier key of a configuration")
-			}
-			key, err := publicKey(key)
-			if err != nil {
-				return err
-			}
-			o := accesslog.VerifyOptions{Dir: dir, Key: key}
-			if checkpoint != "" {
-				if o.Checkpoint, err = os.ReadFile(checkpoint); err != nil {
-					return err
-				}
-			}
-			if !quiet && interactive(os.Stderr) {
-				o.Progress = func(n int64) { fmt.Fprintf(c.ErrOrStderr(), "\r%d records", n) }
-				defer fmt.Fprintln(c.ErrOrStderr())
-			}
-			v, err := accesslog.Verify(c.Context(), o)
-			if errors.Is(err, accesslog.ErrKey) {
-				return hint(err, "--key may be the key of another log: \"halfdoor check\" prints that of a configuration")
-			}
-			if err != nil {
-				return err
-			}
-			out := c.OutOrStdout()
-			fmt.Fprintf(out, "verified: %d records of %s in %d segments\n", v.Records, v.Origin, v.Segments)
-			if v.Records > 0 {
-				fmt.Fprintf(out, "from %s to %s\n", v.First.Format(time.RFC3339), v.Last.Format(time.RFC3339))
-			}
-			fmt.Fprintf(out, "signed: the first %d, root %s\n", v.CheckpointSize, v.Root)
-			if o.Checkpoint != nil {
-				fmt.Fprintf(out, "kept checkpoint: its %d records are all there, unaltered\n", v.KeptSize)
-			}
-			for _, n := range v.Notes {
-				fmt.Fprintln(out, "note:", n)
-			}
-			return nil
-		},
-	}
-	logFlag(c, &dir)
-	c.Flags().StringVar(&key, "key", "", "the log's public verifier `KEY`, or a file that holds it")
-	c.Flags().StringVar(&checkpoint, "checkpoint", "", "a copy of the log's checkpoint, kept elsewhere: a `FILE`")
-	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "no progress")
-	return c
-}
-
 func logFlag(c *cobra.Command, dir *string) {
 	c.Flags().StringVar(dir, "log", "", "the access log's folder: `DIR`")
 	_ = c.MarkFlagDirname("log") // the flag is there
