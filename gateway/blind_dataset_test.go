@@ -134,7 +134,7 @@ func withinReference(kinds map[string]string, path string) bool {
 func (b *blindfold) writable(rng *rand.Rand, kind string) []string {
 	var paths []string
 	for _, path := range slices.Sorted(maps.Keys(b.rows[kind])) {
-		if b.rows[kind][path] == "keep" && path != "id" && !strings.Contains(path, ".") && rng.IntN(2) > 0 {
+		if b.rows[kind][path] == "keep" && path != "id" && !strings.HasPrefix(path, "meta.") && rng.IntN(2) > 0 {
 			paths = append(paths, path)
 		}
 	}

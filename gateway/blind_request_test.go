@@ -19,6 +19,7 @@ type asked struct {
 	method, path string // below the FHIR base
 	body         string
 	headers      []string
+	below        bool // it writes an element below the top level
 }
 
 func (a asked) String() string { return a.method + " " + a.path + " " + a.body }
@@ -255,16 +256,17 @@ func (a *asker) change(kind string) asked {
 	if body == "" {
 		body = fmt.Sprintf(`{"resourceType":%q,"id":%q}`, kind, path[strings.LastIndexByte(path, '/')+1:])
 	}
-	changed := body
+	changed, below := body, false
 	if paths := a.write[kind]; len(paths) > 0 {
 		name := pick(a.rng, paths...)
 		tree := parseTree(gjson.Parse(body)).(members)
 		if from := a.pool[kind+"."+name]; len(from) > 0 {
-			changed = string(appendTree(nil, tree.put(name, pick(a.rng, from...))))
+			changed = string(appendTree(nil, edited(tree, name, pick(a.rng, from...))))
+			below = strings.Contains(name, ".")
 			if a.rng.IntN(2) == 0 {
 				headers[1] = "application/json-patch+json"
-				op := fmt.Sprintf(`[{"op":%q,"path":"/%s","value":%s}]`, pick(a.rng, "replace", "add", "test"), name, pick(a.rng, from...))
-				return asked{method: "PATCH", path: path, body: op, headers: headers}
+				op := fmt.Sprintf(`[{"op":%q,"path":"/%s","value":%s}]`, pick(a.rng, "replace", "add", "test"), strings.ReplaceAll(name, ".", pick(a.rng, "/", "/0/")), pick(a.rng, from...))
+				return asked{method: "PATCH", path: path, body: op, headers: headers, below: strings.Contains(name, ".")}
 			}
 		}
 	}
@@ -282,7 +284,7 @@ func (a *asker) change(kind string) asked {
 	case 3:
 		return asked{method: pick(a.rng, "PUT", "PATCH"), path: "/" + kind + "?" + a.plain(kind), body: changed, headers: headers[:2]}
 	}
-	return asked{method: "PUT", path: path, body: changed, headers: headers}
+	return asked{method: "PUT", path: path, body: changed, headers: headers, below: below}
 }
 
 func (a *asker) batch() asked {

@@ -83,6 +83,29 @@ func (o members) put(name string, v any) members {
 	return append(o, member{name, v})
 }
 
+// edited is a value with another one at a path, in the first element of each list on the way.
+func edited(v any, path string, to any) any {
+	name, rest, deeper := strings.Cut(path, ".")
+	switch v := v.(type) {
+	case []any:
+		if len(v) > 0 {
+			v[0] = edited(v[0], path, to)
+		}
+	case members:
+		below := v.get(name)
+		switch {
+		case !deeper:
+			if l, ok := below.([]any); ok && len(l) > 0 {
+				l[0], to = to, l
+			}
+			return v.put(name, to)
+		case below != nil:
+			return v.put(name, edited(below, rest, to))
+		}
+	}
+	return v
+}
+
 // leaves calls f for every scalar and Reference below v, with its element path: of lists, the
 // path of each element.
 func leaves(v any, path string, f func(path string, v any)) {

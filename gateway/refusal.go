@@ -117,7 +117,6 @@ var answers = map[string]answer{
 	"ehr-error":           {502, "exception", "The EHR reported an error of its own.", soon},
 	"dataset-write":       {403, "forbidden", "The minimum dataset of this desk lets nothing of this type be written.", never},
 	"not-writable":        {422, "business-rule", "This desk may not write the element {}, or not in this way.", after},
-	"write-hidden":        {422, "business-rule", "Part of the element {} is hidden from this desk, so it cannot be replaced without loss.", never},
 	"write-outside":       {403, "forbidden", "What this change would make is not this desk's to see, or belongs to another patient.", never},
 	"unknown-reference":   {422, "not-found", "This app was not given what {} refers to.", after},
 	"malformed-patch":     {400, "invalid", "The patch is not a well-formed JSON Patch.", after},
@@ -354,8 +353,6 @@ func refusedChange(e *transforms.WriteError) *Refusal {
 	switch {
 	case errors.Is(e.Kind, transforms.ErrNotWritable):
 		return refusal("not-writable").naming(cmp.Or(e.Path, "resource"))
-	case errors.Is(e.Kind, transforms.ErrHidden):
-		return refusal("write-hidden").naming(cmp.Or(e.Path, "resource"))
 	case errors.Is(e.Kind, transforms.ErrUnopened):
 		return refusal("unknown-reference").naming("the element " + e.Path)
 	case errors.Is(e.Kind, transforms.ErrNoRow), errors.Is(e.Kind, transforms.ErrCompartment), errors.Is(e.Kind, transforms.ErrLabel):

@@ -101,6 +101,9 @@ func (f *filter) keptArray(in inside, n *node, under bool) (bool, error) {
 			f.out = append(f.out, ',')
 		}
 		value := len(f.out)
+		if f.opt.places {
+			f.note()
+		}
 		element := in
 		element.look = in.look && c != '['
 		leaves, err := f.kept(element, n, c, false)

@@ -1,14 +1,26 @@
 package transforms
 
-import "strconv"
+import (
+	"errors"
+	"slices"
+	"strconv"
+)
 
 // How a client's resource is laid over the EHR's. Three trees are gone through together: the EHR's
 // own, the client's view of it, and what the client sends.
 //
 //   - Where the client sends what it sees, the EHR's own stays, with all that is hidden in it.
-//   - Where it sends something else, the element must be writable, and nothing may be hidden in it: it
-//     is replaced by the client's, with tokens opened.
-//   - An element that the client leaves out is removed where it is writable. Where it is not, it stays.
+//   - Where it sends something else, the element must be writable: what is seen of it is replaced by the
+//     client's, with tokens opened, and what is hidden in it stays beside that.
+//   - Where it leaves out an element that is writable, what is seen of it goes, and what is hidden in it
+//     stays. One that is not writable stays whole.
+//
+// What a write comes to is decided by the rows, the view and what is sent. The EHR's own is never asked:
+// it is only carried along. Else a refusal, or its absence, would tell that something is hidden.
+//
+// Two things that are hidden do go, and neither can be seen to. What only describes what the client
+// changed (describes) goes with it. And where the client sets what it sees nothing of, and there can be
+// one only, it takes the place of a value that does not leave, such as a reference to another server's.
 //
 // What the client must see then is known beforehand, and compared with what it would see.
 type merger struct {
@@ -20,8 +32,18 @@ type merger struct {
 	where string // the first difference that same found
 }
 
+// errPlace is of a view that does not tell where in the EHR's list an element is. No view is so.
+var errPlace = errors.New("transforms: write: a view without places")
+
 // pair is an element: its value, and its sibling with the underscore.
 type pair struct{ value, sibling *value }
+
+// list reports whether an element is a list, and lists whether nothing of it is anything else.
+func (p pair) list() bool { return p.value.isArray() || p.sibling.isArray() }
+
+func (p pair) lists() bool {
+	return (p.value == nil || p.value.isArray()) && (p.sibling == nil || p.sibling.isArray())
+}
 
 // split takes a member's name apart.
 func split(name string) (base string, sibling bool) {
@@ -40,7 +62,8 @@ func (v *value) pair(base string) pair {
 	return p
 }
 
-// elements are the elements of objects, each once.
+// elements are the elements of objects, each once. Of the EHR's own, which comes last, those that are
+// hidden are gone through last: which of two wrong elements is told of must not depend on them.
 func elements(objects ...*value) []string {
 	var all []string
 	seen := map[string]bool{}
@@ -58,30 +81,37 @@ func elements(objects ...*value) []string {
 	return all
 }
 
-// replaced returns an object with some elements of its own, and others as they are to be: in the
-// object's order, and those new to it at the end.
-func replaced(object *value, bases []string, by map[string]pair) *value {
+// replaced returns an object with its elements as they are to be: in the object's order, and at the end
+// in the order in which they are sent those that are new to it, or new to the client: where one stands
+// must not tell that something was there.
+func replaced(object, view, body *value, bases []string, by map[string]pair) *value {
 	out := &value{raw: "{"}
+	add := func(name string) {
+		base, sibling := split(name)
+		now := by[base].value
+		if sibling {
+			now = by[base].sibling
+		}
+		if now != nil && out.get(name) == nil {
+			out.kids = append(out.kids, now.named(name))
+		}
+	}
 	if object.isObject() {
 		out.name = object.name
 		for i := range object.kids {
-			base, sibling := split(object.kids[i].name)
-			now := by[base].value
-			if sibling {
-				now = by[base].sibling
-			}
-			if now != nil {
-				out.kids = append(out.kids, now.named(object.kids[i].name))
+			if name := object.kids[i].name; view.get(name) != nil || body.get(name) == nil {
+				add(name)
 			}
 		}
 	}
+	if body.isObject() {
+		for i := range body.kids {
+			add(body.kids[i].name)
+		}
+	}
 	for _, base := range bases {
-		if v := by[base].value; v != nil && object.get(base) == nil {
-			out.kids = append(out.kids, v.named(base))
-		}
-		if v := by[base].sibling; v != nil && object.get("_"+base) == nil {
-			out.kids = append(out.kids, v.named("_"+base))
-		}
+		add(base)
+		add("_" + base)
 	}
 	return out
 }
@@ -89,7 +119,7 @@ func replaced(object *value, bases []string, by map[string]pair) *value {
 // object merges an object that rows govern, the resource itself at first. It returns what the EHR is
 // to have, and what the client will see.
 func (m *merger) object(w *writable, current, view, body *value) (out, seen *value, err error) {
-	bases := elements(current, view, body)
+	bases := elements(view, body, current)
 	now, then := map[string]pair{}, map[string]pair{}
 	for _, base := range bases {
 		m.path = append(m.path, step{name: base, index: -1})
@@ -99,7 +129,7 @@ func (m *merger) object(w *writable, current, view, body *value) (out, seen *val
 		}
 		m.leave()
 	}
-	return replaced(current, bases, now), replaced(view, bases, then), nil
+	return replaced(current, view, body, bases, now), replaced(view, view, body, bases, then), nil
 }
 
 // member merges an element of such an object.
@@ -162,7 +192,8 @@ func (m *merger) meta(view, body *value) error {
 	return nil
 }
 
-// inner merges the value of an element below which others are writable.
+// inner merges the value of an element below which others are writable. Of a list, the elements that
+// the client does not see stay where they are, and those that it adds come behind them.
 func (m *merger) inner(w *writable, current, view, body *value) (out, seen *value, err error) {
 	none := &value{raw: "{"}
 	switch {
@@ -174,39 +205,44 @@ func (m *merger) inner(w *writable, current, view, body *value) (out, seen *valu
 		return nil, nil, m.fail(ErrNotWritable) // not a list, of which some parts would have to stay
 	}
 	switch {
-	case body.isObject() && (current.bare() || current.isObject()) && (view == nil || view.isObject()):
+	case body.isObject() && (view == nil || view.isObject()):
 		out, seen, err = m.object(w, orNone(current), orNone(view), body)
 		if err != nil {
 			return nil, nil, err
 		}
 		return orNil(out), orNil(seen), nil
-	case !body.isArray() || len(body.kids) == 0:
-		return nil, nil, m.fail(ErrNotWritable)
-	case current.bare() && view == nil:
-		current, view = nil, nil
-	case !current.isArray() || !view.isArray() || len(current.kids) != len(view.kids):
-		return nil, nil, m.fail(ErrHidden)
-	case len(body.kids) != len(view.kids):
+	case !body.isArray() || len(body.kids) == 0, view != nil && (!view.isArray() || len(body.kids) != len(view.kids)):
 		return nil, nil, m.fail(ErrNotWritable)
 	}
 	out, seen = &value{raw: "["}, &value{raw: "["}
+	if current.isArray() {
+		out.kids = slices.Clone(current.kids)
+	}
 	for i := range body.kids {
 		m.into(body, i)
-		is, was := none, none
-		if current != nil {
-			is, was = &current.kids[i], &view.kids[i]
+		is, was, at := none, none, len(out.kids)
+		if view != nil {
+			was, at = &view.kids[i], view.kids[i].place-1
+			if at < 0 || at >= len(current.kids) {
+				return nil, nil, errPlace
+			}
+			is = &current.kids[at]
 		}
-		if !body.kids[i].isObject() || !is.isObject() || !was.isObject() {
+		if !body.kids[i].isObject() || !was.isObject() {
 			return nil, nil, m.fail(ErrNotWritable)
 		}
 		one, also, err := m.object(w, is, was, &body.kids[i])
 		if err != nil {
 			return nil, nil, err
 		}
-		if len(one.kids) == 0 || len(also.kids) == 0 {
+		if len(also.kids) == 0 {
 			return nil, nil, m.fail(ErrNotWritable) // places would not be what they were
 		}
-		out.kids, seen.kids = append(out.kids, *one), append(seen.kids, *also)
+		if seen.kids = append(seen.kids, *also); at < len(out.kids) {
+			out.kids[at] = *one
+		} else {
+			out.kids = append(out.kids, *one)
+		}
 		m.leave()
 	}
 	return out, seen, nil
@@ -226,7 +262,8 @@ func orNil(v *value) *value {
 	return v
 }
 
-// element merges an element that may be written.
+// element merges an element that may be written. Its shape is FHIR's and does not change: an object is
+// not replaced by a list, under which what is hidden in it would have no place.
 func (m *merger) element(w *writable, current, view, body pair) (pair, error) {
 	same := m.same(view.sibling, body.sibling)
 	switch {
@@ -234,54 +271,56 @@ func (m *merger) element(w *writable, current, view, body pair) (pair, error) {
 		return current, nil
 	case !same && w.method != Keep:
 		return pair{}, m.fail(ErrNotWritable)
-	case current.sibling == nil && body.sibling == nil:
-		value, err := m.value(w, current.value, view.value, body.value)
-		return pair{value: value}, err
+	case view.list() || body.list():
+		if !view.lists() || !body.lists() {
+			return pair{}, m.fail(ErrNotWritable)
+		}
+		return m.list(w, current, view, body)
+	case body.sibling != nil && !body.sibling.isObject():
+		return pair{}, m.fail(ErrNotWritable)
+	case view.value == nil && body.value != nil && !current.value.bare() && !(current.value.isObject() && body.value.isObject()):
+		current = pair{} // a value that does not leave, and what is said of it
 	}
-	// What the sibling says is said of the value, place by place: both are replaced together.
-	if !m.shown(w, current.value, view.value) || !m.shown(w, current.sibling, view.sibling) {
-		return pair{}, m.fail(ErrHidden)
-	}
-	value, err := m.opened(w, body.value)
+	value, err := m.value(w, current.value, view.value, body.value)
 	if err != nil {
 		return pair{}, err
 	}
-	sibling, err := m.opened(w, body.sibling)
+	sibling, err := m.value(w, current.sibling, view.sibling, body.sibling)
 	return pair{value, sibling}, err
 }
 
-// value merges a value in an element that may be written.
+// value merges a value, which is no list, in an element that may be written.
 func (m *merger) value(w *writable, current, view, body *value) (*value, error) {
 	switch {
 	case m.same(view, body):
 		return current, nil
-	case current.bare():
-		return m.opened(w, body)
-	case view == nil:
-		return nil, m.fail(ErrHidden)
-	case current.isObject() && view.isObject() && body.isObject():
-		return m.members(w, current, view, body)
-	case current.isArray() && view.isArray() && body.isArray() && len(current.kids) == len(view.kids):
-		return m.list(w, current, view, body)
-	case !m.shown(w, current, view):
-		return nil, m.fail(ErrHidden)
+	case body == nil && !view.isObject():
+		return nil, nil
+	case body == nil:
+		rest, err := m.members(w, orNone(current), view, &value{raw: "{"})
+		if err != nil || rest.bare() {
+			return nil, err
+		}
+		return rest, nil
+	case view != nil && view.isObject() != body.isObject():
+		return nil, m.fail(ErrNotWritable)
+	case current.isObject() && body.isObject():
+		return m.members(w, current, orNone(view), body)
 	}
 	return m.opened(w, body)
 }
 
-// members merges an object in an element that may be written. The object is not what the client sees,
-// so nothing may be hidden among its members: it might no longer be true.
+// members merges an object in an element that may be written.
 func (m *merger) members(w *writable, current, view, body *value) (*value, error) {
-	bases := elements(current, body)
+	bases := elements(view, body, current)
 	now := map[string]pair{}
 	for _, base := range bases {
 		is, was, sent := current.pair(base), view.pair(base), body.pair(base)
-		hidden := was == (pair{}) && !(is.value.bare() && is.sibling.bare())
-		switch {
-		case hidden && sent == (pair{}) && describes(w, current, base):
+		if was == (pair{}) && sent == (pair{}) {
+			if !m.describes(w, base, view, body) {
+				now[base] = is
+			}
 			continue
-		case hidden:
-			return nil, m.fail(ErrHidden)
 		}
 		m.path = append(m.path, step{name: base, index: -1})
 		var err error
@@ -290,63 +329,21 @@ func (m *merger) members(w *writable, current, view, body *value) (*value, error
 		}
 		m.leave()
 	}
-	return replaced(current, bases, now), nil
+	return replaced(current, view, body, bases, now), nil
 }
 
-// list merges an array in an element that may be written. What the client sends of it as it sees it is
-// what it was, wherever it stands now.
-func (m *merger) list(w *writable, current, view, body *value) (*value, error) {
-	const compared = 1 << 14
-	if len(view.kids)*len(body.kids) > compared && len(view.kids) != len(body.kids) {
-		return nil, m.fail(ErrTooLong)
+// describes reports whether a member that is not shown only says in words, or by other means, what the
+// client changed in its object: the display of a code or a reference, and of a reference that is
+// rewritten the identifier. Beside another code or reference it would be wrong.
+func (m *merger) describes(w *writable, name string, view, body *value) bool {
+	var of []string
+	switch {
+	case name == "display":
+		of = []string{"system", "version", "code", "reference", "identifier"}
+	case name == "identifier" && w.method == Reference:
+		of = []string{"reference"}
 	}
-	from := make([]int, len(body.kids))
-	used := make([]bool, len(view.kids))
-	match := func(j, i int) {
-		if from[j] < 0 && !used[i] && m.same(&view.kids[i], &body.kids[j]) {
-			from[j], used[i] = i, true
-		}
-	}
-	for j := range body.kids {
-		if from[j] = -1; j < len(view.kids) {
-			match(j, j)
-		}
-	}
-	if len(view.kids)*len(body.kids) <= compared {
-		for j := range body.kids {
-			for i := range view.kids {
-				match(j, i)
-			}
-		}
-	}
-	out := &value{name: current.name, raw: "["}
-	for j := range body.kids {
-		m.into(body, j)
-		var (
-			kid *value
-			err error
-		)
-		switch i := from[j]; {
-		case i >= 0:
-			kid = &current.kids[i]
-		case len(body.kids) == len(view.kids) && !used[j]:
-			used[j] = true
-			kid, err = m.value(w, &current.kids[j], &view.kids[j], &body.kids[j])
-		default:
-			kid, err = m.opened(w, &body.kids[j])
-		}
-		if err != nil {
-			return nil, err
-		}
-		out.kids = append(out.kids, *kid)
-		m.leave()
-	}
-	for i := range view.kids {
-		if !used[i] && !m.shown(w, &current.kids[i], &view.kids[i]) {
-			return nil, m.fail(ErrHidden)
-		}
-	}
-	return out, nil
+	return slices.ContainsFunc(of, func(name string) bool { return !m.same(view.get(name), body.get(name)) })
 }
 
 // into goes to a member or an element of a container, and leave back from it.

@@ -17,7 +17,10 @@ const (
 func (f *filter) meta(n *node, c byte) (bool, error) {
 	at := len(f.out)
 	f.res.tagged = true
+	places := f.opt.places
+	f.opt.places = false
 	leaves, err := f.byMethod(n, c)
+	f.opt.places = places
 	if err != nil {
 		return false, err
 	}

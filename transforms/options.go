@@ -123,5 +123,6 @@ type Options struct {
 	// before its resourceType. In bytes; zero is the default.
 	Window, Lookahead int
 
-	buffer int // bytes of input read at once, for tests; zero is the default
+	buffer int  // bytes of input read at once, for tests; zero is the default
+	places bool // note of each element of a list where it was (place.go)
 }

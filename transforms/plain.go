@@ -133,9 +133,9 @@ func (f *filter) plainReference(cur *cursor, in inside, n *node, i, e int, writt
 }
 
 // plainElements copies the next elements of a kept array while they are plain, and drops empty
-// arrays.
+// arrays; none where their places are noted.
 func (f *filter) plainElements(cur *cursor, written *int) (some bool, err error) {
-	for {
+	for !f.opt.places {
 		b, i := f.buf, f.r
 		if cur.started {
 			if b[i] != ',' {
@@ -164,6 +164,7 @@ func (f *filter) plainElements(cur *cursor, written *int) (some bool, err error)
 		cur.started = true
 		f.steps[f.depth].index++
 	}
+	return false, nil
 }
 
 // plainEnd returns the index behind the text or number at b[i], which has more of the input behind

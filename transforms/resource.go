@@ -292,6 +292,9 @@ func (f *filter) elements(n *node, each func(*filter, *node, byte) (bool, error)
 		if written > 0 {
 			f.out = append(f.out, ',')
 		}
+		if f.opt.places {
+			f.note()
+		}
 		leaves, err := each(f, n, c)
 		if err != nil {
 			return false, err

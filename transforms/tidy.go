@@ -15,7 +15,7 @@ import (
 // It is done once, at the end of a resource, and only where something was met that may need it.
 
 // tidier goes through a resource of the output, which is valid JSON without white space between
-// tokens but for the marks of dates, and writes it anew.
+// tokens but for the marks of dates and places, and writes it anew.
 type tidier struct {
 	in, out []byte
 	tail    []byte  // scratch
@@ -93,6 +93,11 @@ func (t *tidier) array(i int, inner bool) (end int, leaves bool, length int) {
 			t.out = append(t.out, "null"...)
 			length++
 			continue
+		}
+		if t.in[i] == placed {
+			end := i + 1 + bytes.IndexByte(t.in[i+1:], placed) + 1
+			t.out = append(t.out, t.in[i:end]...)
+			i = end
 		}
 		var some bool
 		if i, some = t.value(i); !some {

@@ -6,14 +6,18 @@ import (
 )
 
 // A JSON text as a tree, for the one resource of a write, which is small and has to be gone through
-// more than once. It is grown only from text that validate has found good, so that there is no
-// second grammar, and what nobody replaces is written again with the characters that it came with.
+// more than once. It is grown only from text that validate has found good, or that the filter wrote, so
+// that there is no second grammar, and what nobody replaces is written again with the characters that it
+// came with.
 
 // value is a JSON value.
 type value struct {
 	name string  // of a member, unescaped
 	raw  string  // of a scalar, as it was written; "{" or "[" of a container
 	kids []value // of a container: members or elements, in order
+
+	// place is, of an element of a list in a client's view, where it is in the EHR's, counted from 1.
+	place int
 }
 
 // maxValues bounds the tree of one text. A mebibyte of brackets would else take a hundred of memory.
@@ -24,6 +28,11 @@ func parse(doc []byte, open byte) (*value, error) {
 	if err := validate(doc, open); err != nil {
 		return nil, err
 	}
+	return grow(doc)
+}
+
+// grow reads valid JSON, in which the filter may have noted places.
+func grow(doc []byte) (*value, error) {
 	g := grower{s: string(doc)}
 	v := g.value()
 	if g.n > maxValues {
@@ -68,8 +77,15 @@ func (g *grower) value() value {
 			g.space()
 			g.i++ // the colon
 		}
+		place := 0
+		if g.s[g.i] == placed {
+			for g.i++; g.s[g.i] != placed; g.i++ {
+				place = place*10 + int(g.s[g.i]-'0')
+			}
+			g.i++
+		}
 		kid := g.value()
-		kid.name = name
+		kid.name, kid.place = name, place
 		v.kids = append(v.kids, kid)
 	}
 	return v

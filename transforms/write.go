@@ -36,7 +36,6 @@ type WriteOptions struct {
 // malformed.
 var (
 	ErrNotWritable = errors.New("not an element that may be written so")
-	ErrHidden      = errors.New("would take away what cannot be seen")
 	ErrUnopened    = errors.New("names nothing that was shown")
 	ErrPatch       = errors.New("malformed patch")
 	ErrPatchPlace  = errors.New("the patch names a place that is not there")
@@ -91,9 +90,10 @@ func (p *Plan) Create(kind string, body []byte, o WriteOptions) ([]byte, error) 
 // nothing else changed. What the client sends besides must be what it sees of the current version,
 // or be left out: its id, and a meta that says no more than what the gateway adds, aside.
 //
-// A writable element that is left out is removed. One in which something is hidden cannot be changed
-// ([ErrHidden]); the display that describes a code or reference goes with it. An element below a list
-// is written by its place, where the client sees every element of the list.
+// A writable element that is left out is removed. What is hidden in one that is changed or removed stays
+// where it is; but the display that describes a code or reference goes with it. An element below a list
+// is written by its place among those that the client sees. Whether a write is refused, and why, does not
+// depend on what is hidden.
 //
 // Errors of the current version are those of Filter, ErrLabel and ErrCompartment among them; those of
 // what the client sends, and of what would become of it, are a [*WriteError].
@@ -170,14 +170,14 @@ func (m *merger) typed(v *value) error {
 
 // version reads the EHR's current version, and the client's view of it.
 func (m *merger) version(current []byte) (is, view *value, err error) {
-	shown, err := m.view(current, nil)
+	shown, err := m.view(current, nil, true)
 	if err != nil {
 		return nil, nil, err
 	}
 	if is, err = parse(current, '{'); err != nil {
 		return nil, nil, err
 	}
-	view, err = parse(shown, '{')
+	view, err = grow(shown)
 	return is, view, err
 }
 
@@ -194,7 +194,7 @@ func (m *merger) merge(is, view, sent *value) ([]byte, error) {
 		m.standIn(&stand)
 		probe = &stand
 	}
-	shown, err := m.view(probe.append(nil), m.o.View)
+	shown, err := m.view(probe.append(nil), m.o.View, false)
 	if err != nil {
 		return nil, refused(err)
 	}
@@ -220,10 +220,11 @@ func refused(err error) error {
 	return &WriteError{Kind: e.Kind, err: err}
 }
 
-// view returns what the client sees of a resource, and shows it to a sink where one is given.
-func (m *merger) view(resource []byte, also Sink) ([]byte, error) {
+// view returns what the client sees of a resource, with the places of elements where these are wanted,
+// and shows it to a sink where one is given.
+func (m *merger) view(resource []byte, also Sink, places bool) ([]byte, error) {
 	o := m.o.Options
-	o.Root, o.BundleType, o.Report = m.kind, "", nil
+	o.Root, o.BundleType, o.Report, o.places = m.kind, "", nil, places
 	o.Lookahead = max(o.Lookahead, DefaultLookahead, 8*len(resource))
 	v := viewer{also: also}
 	if _, err := m.plan.Filter(&v, bytes.NewReader(resource), o); err != nil {
