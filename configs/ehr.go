@@ -59,6 +59,11 @@ type EHR struct {
 	// Timeouts bound each step of a call to the server.
 	Timeouts Timeouts `yaml:"timeouts"`
 
+	// Retries is how often a read is asked for again, after a pause that grows, where the server gave no answer, or a 429,
+	// 502, 503 or 504; its Retry-After is kept to, or the answer handed on where that is longer than timeouts.header. All
+	// within timeouts.total. A write is never sent again. Default 0, to 5.
+	Retries int `yaml:"retries"`
+
 	// MaxConnections is how many connections to the server may be open at once; calls beyond wait. Default 64, from 1
 	// to 10000.
 	MaxConnections int `yaml:"max_connections"`
@@ -137,6 +142,7 @@ func (e *EHR) validate(at string, r *report) {
 		r.add(t+".total", "want at least the longest of connect, header and idle, %s",
 			max(e.Timeouts.Connect, e.Timeouts.Header, e.Timeouts.Idle))
 	}
+	r.count(at+".retries", e.Retries, 0, 5)
 	r.count(at+".max_connections", e.MaxConnections, 1, 10_000)
 }
 

@@ -33,7 +33,7 @@ func newEHR(c *configs.EHR, maxBody int64, now func() time.Time) (*upstream.EHR,
 		Certificate: identity, RootCAs: roots,
 		ConnectTimeout: time.Duration(c.Timeouts.Connect), HeaderTimeout: time.Duration(c.Timeouts.Header),
 		IdleTimeout: time.Duration(c.Timeouts.Idle), TotalTimeout: time.Duration(c.Timeouts.Total),
-		MaxConnections: c.MaxConnections, InsecureHTTP: c.InsecureHTTP, MaxBody: maxBody, Product: "Halfdoor", Now: now,
+		Retries: c.Retries, MaxConnections: c.MaxConnections, InsecureHTTP: c.InsecureHTTP, MaxBody: maxBody, Product: "Halfdoor", Now: now,
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"time"
 )
 
 // SetDial makes connections by other means than the network.
@@ -38,3 +39,6 @@ func (e *EHR) Callers(n int) int {
 	}
 	return len(e.tokens.callers)
 }
+
+// SetPause waits by other means than the clock.
+func (e *EHR) SetPause(pause func(context.Context, time.Duration)) { e.pause = pause }

@@ -46,6 +46,9 @@ type Options struct {
 	IdleTimeout time.Duration
 	// TotalTimeout is for a call as a whole, the reader's pauses included. Default 1 min.
 	TotalTimeout time.Duration
+	// Retries is how often a GET or HEAD is sent again, after a pause, where no answer came or a 429, 502, 503 or 504 did.
+	// TotalTimeout is for all of it. Default 0.
+	Retries int
 	// MaxConnections is how many connections may be open at once; calls beyond wait. Default 64.
 	MaxConnections int
 	// MaxBody is the longest body, in bytes, decoded. Default 0: any; a body takes constant memory however long it is.
@@ -118,6 +121,9 @@ func (o *Options) check() (*url.URL, error) {
 	}
 	if o.MaxConnections < 0 || o.MaxBody < 0 || o.MaxExpansion < 0 || o.MaxHeader < 0 {
 		problem("MaxConnections, MaxBody, MaxExpansion and MaxHeader must not be negative")
+	}
+	if o.Retries < 0 {
+		problem("Retries must not be negative")
 	}
 	if o.MaxExpansion == 0 {
 		o.MaxExpansion = 200

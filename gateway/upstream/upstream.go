@@ -46,6 +46,7 @@ type EHR struct {
 	bases     []string
 	transport *http.Transport
 	tokens    *tokens // nil without Options.OAuth
+	pause     func(context.Context, time.Duration)
 	decoders  decoders
 }
 
@@ -55,7 +56,7 @@ func New(o Options) (*EHR, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &EHR{o: o, base: base, bases: o.bases(), transport: o.transport()}
+	e := &EHR{o: o, base: base, bases: o.bases(), transport: o.transport(), pause: pause}
 	if o.OAuth != nil {
 		e.tokens = newTokens(e)
 	}
@@ -113,17 +114,21 @@ func (e *EHR) Do(ctx context.Context, c Call) (*Response, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	total := time.AfterFunc(e.o.TotalTimeout, func() { cancel(errTotal) })
 	end := func() { total.Stop(); cancel(errClosed) }
-	resp, failed := e.ask(ctx, end, req, &c)
+	resp, failed := e.persist(ctx, req, &c)
 	if failed != nil {
 		end()
 		return nil, failed
+	}
+	b := resp.Body.(*body)
+	if b.end = end; b.closed {
+		end()
 	}
 	return resp, nil
 }
 
 // ask sends the request with an access token. One that the EHR does not take is dropped, and a read asked for once more
 // with another.
-func (e *EHR) ask(ctx context.Context, end func(), req *http.Request, c *Call) (*Response, *Error) {
+func (e *EHR) ask(ctx context.Context, req *http.Request, c *Call) (*Response, *Error) {
 	for again := false; ; again = true {
 		shown, failed := e.credential(ctx, c)
 		if failed != nil {
@@ -132,7 +137,7 @@ func (e *EHR) ask(ctx context.Context, end func(), req *http.Request, c *Call) (
 		if shown.token != "" {
 			req.Header.Set("Authorization", "Bearer "+string(shown.token))
 		}
-		resp, failed := e.attempt(ctx, end, req, c)
+		resp, failed := e.attempt(ctx, req, c)
 		if failed == nil || failed.Status != http.StatusUnauthorized || shown.holder == nil {
 			return resp, failed
 		}
@@ -143,7 +148,7 @@ func (e *EHR) ask(ctx context.Context, end func(), req *http.Request, c *Call) (
 }
 
 // attempt sends the request once.
-func (e *EHR) attempt(ctx context.Context, end func(), req *http.Request, c *Call) (*Response, *Error) {
+func (e *EHR) attempt(ctx context.Context, req *http.Request, c *Call) (*Response, *Error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	// The transport times connecting, the handshake and the header one by one. This one also covers the wait for a
 	// connection where all are in use.
@@ -168,9 +173,6 @@ func (e *EHR) attempt(ctx context.Context, end func(), req *http.Request, c *Cal
 		refused.Sent = c.writes() && refused.Kind != Refused && refused.Kind != CallerRefused
 		_ = b.Close()
 		return nil, refused
-	}
-	if b.end = end; b.closed {
-		end()
 	}
 	return out, nil
 }
