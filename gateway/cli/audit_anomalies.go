@@ -1,0 +1,157 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/halfdoor/halfdoor/gateway/accesslog"
+)
+
+// An anomaly is what a reviewer should look at.
+type anomaly struct {
+	Kind   string    `json:"kind"` // "patients", "off-hours", "refusals", "enumeration", "break-glass"
+	Time   time.Time `json:"time"` // of the record at which the threshold was reached
+	Actor  string    `json:"actor"`
+	Count  int       `json:"count"`
+	Record string    `json:"record"`
+}
+
+// thresholds say what is unusual; 0 turns a kind off.
+type thresholds struct {
+	patients, refusals, unknown, off, from, to int
+	zone                                       *time.Location
+}
+
+// habits are what is counted of one actor on one day.
+type habits struct {
+	patients               map[string]bool
+	off, refusals, unknown int
+}
+
+// watch counts day by day, and holds one day.
+type watch struct {
+	thresholds
+	day    string
+	actors map[accountKey]*habits
+	found  func(anomaly) error
+}
+
+type accountKey struct{ issuer, subject, client string }
+
+func (w *watch) add(e accesslog.Entry) error {
+	if e.Actor.Subject == "" && e.Actor.Client == "" {
+		return nil
+	}
+	at := e.Time.In(w.zone)
+	if day := at.Format(time.DateOnly); day != w.day {
+		w.day, w.actors = day, map[accountKey]*habits{}
+	}
+	k := accountKey{e.Actor.Issuer, e.Actor.Subject, e.Actor.Client}
+	h := w.actors[k]
+	if h == nil {
+		h = &habits{patients: map[string]bool{}}
+		w.actors[k] = h
+	}
+	tell := func(kind string, n int) error {
+		return w.found(anomaly{kind, e.Time, by(&e.Actor), n, place(e)})
+	}
+	reached := func(kind string, n *int, limit int) error {
+		if *n++; limit > 0 && *n == limit {
+			return tell(kind, *n)
+		}
+		return nil
+	}
+	if e.Kind == accesslog.KindRefusal {
+		if err := reached("refusals", &h.refusals, w.refusals); err != nil {
+			return err
+		}
+		if e.Code != "not-found" {
+			h.unknown = 0
+			return nil
+		}
+		return reached("enumeration", &h.unknown, w.unknown)
+	}
+	if !discloses(e.Record) {
+		return nil
+	}
+	h.refusals, h.unknown = 0, 0
+	for _, p := range e.Patients {
+		if !h.patients[p] {
+			if h.patients[p] = true; w.patients > 0 && len(h.patients) == w.patients {
+				if err := tell("patients", len(h.patients)); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if e.Kind == accesslog.KindAccess && emergency(e.Detail) {
+		if err := tell("break-glass", 1); err != nil {
+			return err
+		}
+	}
+	if e.Kind == accesslog.KindAccess && (at.Hour() < w.from || at.Hour() >= w.to) {
+		return reached("off-hours", &h.off, w.off)
+	}
+	return nil
+}
+
+func anomaliesCommand() *cobra.Command {
+	var r reader
+	var w watch
+	var zone string
+	var lines bool
+	c := &cobra.Command{
+		Use:   "anomalies --log DIR",
+		Short: "Name what a reviewer should look at",
+		Long: `Name, for each actor and day, where a threshold is reached: distinct patients
+(--patients), calls answered outside the hours (--off-hours, --from, --to, --zone),
+refusals in a row (--refusals), ids in a row that are not there (--unknown), and each
+emergency access (break-glass). No record says that one was reviewed, so each is
+named. A threshold of 0 turns its kind off. The exit status is 1 where there is any
+anomaly, and where part of the log could not be read.`,
+		Example: "  halfdoor audit anomalies --log LOG --since 2026-03-01 --patients 80",
+		Args:    noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			var err error
+			if w.zone, err = time.LoadLocation(zone); err != nil || zone == "" {
+				return usage{fmt.Errorf("--zone %q is no time zone", zone)}
+			}
+			if w.from < 0 || w.from > w.to || w.to > 24 || min(w.patients, w.refusals, w.unknown, w.off) < 0 {
+				return usage{errors.New("hours are from 0 to 24, and thresholds not negative")}
+			}
+			if err := r.open(c); err != nil {
+				return err
+			}
+			n := 0
+			w.found = func(a anomaly) error {
+				n++
+				if lines {
+					return printLine(c.OutOrStdout(), a)
+				}
+				_, err := fmt.Fprintf(c.OutOrStdout(), "%s  %-11s  %d  %s  record %s\n", a.Time.Format(time.RFC3339), a.Kind, a.Count, safe(a.Actor), a.Record)
+				return err
+			}
+			if err := r.done(r.each(w.add)); err != nil {
+				return err
+			}
+			if n > 0 {
+				return exit(1)
+			}
+			return nil
+		},
+	}
+	r.flags(c)
+	f := c.Flags()
+	f.IntVar(&w.patients, "patients", 100, "distinct patients of one actor in a day: `N`")
+	f.IntVar(&w.refusals, "refusals", 10, "refusals in a row: `N`")
+	f.IntVar(&w.unknown, "unknown", 5, "ids in a row that are not there: `N`")
+	f.IntVar(&w.off, "off-hours", 1, "calls of one actor outside the hours in a day: `N`")
+	f.IntVar(&w.from, "from", 6, "the first `HOUR` of work")
+	f.IntVar(&w.to, "to", 20, "the `HOUR` at which work ends")
+	f.StringVar(&zone, "zone", "UTC", "the time zone of days and hours: `NAME`")
+	f.BoolVar(&lines, "json", false, "a line of JSON for each")
+	return c
+}
