@@ -68,6 +68,12 @@ type EHR struct {
 	// to 10000.
 	MaxConnections int `yaml:"max_connections"`
 
+	// InsecureLabelPages is for a server that does not know _security:not. Default false: each search asks the server to
+	// leave out what has a label that the policy denies, so that its pages are full and tell nothing of it. With true, the
+	// gateway alone drops these resources, and a page that is short, or followed by an empty one, tells that there was one:
+	// whoever may search can so ask about restricted records; it is safe only where no label is denied.
+	InsecureLabelPages bool `yaml:"insecure_label_pages"`
+
 	// InsecureHTTP allows base_url to be plain http on another host than loopback. Default false. Patient data and the
 	// bearer then cross that network readable and changeable by anyone on it: only for one that encrypts by other means.
 	InsecureHTTP bool `yaml:"insecure_http"`

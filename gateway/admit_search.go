@@ -82,11 +82,27 @@ func (a *admission) search(ctx context.Context, c *call) (*query, error) {
 	if err := a.narrow(&asked); err != nil {
 		return nil, err
 	}
+	if !a.route.labelPages {
+		asked.Params = append(asked.Params, unlabelled(a.labels())...)
+	}
 	q.path, q.raw, q.criteria = asked.Path(), asked.Encode(), asked.Params
 	if len(q.path)+len(q.raw) > maxTarget {
 		return nil, refusal("too-long")
 	}
 	return q, nil
+}
+
+// unlabelled leave what has one of the labels out of what is found: the filter drops it from the answer in any case, but what
+// the EHR counts for a page would tell of it. A code without a system is "|code" (FHIR R4, search.html, section 2.21.1.5.6).
+func unlabelled(labels []transforms.Label) []fhir.Param {
+	params := make([]fhir.Param, len(labels))
+	def, _ := fhir.Parameter("Patient", "_security") // one for all types
+	for i, l := range labels {
+		params[i] = fhir.Param{
+			Name: "_security", Modifier: "not", Values: []string{fhir.Escape(l.System) + "|" + fhir.Escape(l.Code)}, Definition: def,
+		}
+	}
+	return params
 }
 
 func orRefusal(err error, r *Refusal) error {

@@ -62,6 +62,7 @@ type route struct {
 	binding      string // how tokens have to be bound: "none", "any", "dpop", "mtls"
 	ehr          *upstream.EHR
 	metadata     []byte // the CapabilityStatement
+	labelPages   bool   // the EHR cannot leave out what has a denied label
 	scopes       []string
 	jwks         []byte // the gateway's public keys at the EHR's authorization server; nil: it has none there
 	jwksPath     string // of them, whole
@@ -140,7 +141,7 @@ func newRoute(public string, c *configs.EHR, maxBody int64, now func() time.Time
 	if err != nil {
 		return nil, err
 	}
-	r := &route{name: c.Name, tenant: c.Tenant, path: c.Path, base: public + c.Path, binding: c.RequireBinding, ehr: ehr}
+	r := &route{name: c.Name, tenant: c.Tenant, path: c.Path, base: public + c.Path, binding: c.RequireBinding, ehr: ehr, labelPages: c.InsecureLabelPages}
 	if r.jwks, err = ehr.JWKS(); r.jwks != nil {
 		r.jwksPath = c.OAuth.JWKSPath
 	}

@@ -220,7 +220,7 @@ func TestPolicyOfIncludes(t *testing.T) {
 		"label":           {allow + `, "deny_labels": data.halfdoor.deny_labels} if input.request.type == "Practitioner"` + "\nelse := " + allow[len("decision := "):] + "}\n", []string{"Location", "Patient", "Practitioner"}},
 		"includes named":  {allow + `} if {count(input.request.includes) == 0}` + refuse, nil},
 	} {
-		w := newWorld(t, withConfig(func(y string) string { return y + "policy:\n  bundle: bundle\n" }), withBundle(map[string]string{"halfdoor/decision.rego": header + c.rule}))
+		w := newWorld(t, withConfig(func(y string) string { return labelPages(y) + "policy:\n  bundle: bundle\n" }), withBundle(map[string]string{"halfdoor/decision.rego": header + c.rule}))
 		r := w.get(w.token("demo-scheduling", demo.TokenOptions{}), path)
 		if c.brings == nil {
 			code := "403 search-hidden"

@@ -64,7 +64,13 @@ func TestIfNoneExist(t *testing.T) {
 // TestConditionOnTheWithheld makes a condition that only a record meets that the caller may not know of: it creates, as if
 // there were none.
 func TestConditionOnTheWithheld(t *testing.T) {
-	w, spy, token := newWriting(t)
+	for name, settings := range map[string][]setting{"by the EHR": nil, "by the gateway": {withConfig(labelPages)}} {
+		t.Run(name, func(t *testing.T) { conditionOnTheWithheld(t, settings) })
+	}
+}
+
+func conditionOnTheWithheld(t *testing.T, settings []setting) {
+	w, spy, token := newWriting(t, settings...)
 	var sent string
 	for _, id := range w.sandbox.IDs("Communication") {
 		body, _ := w.sandbox.Resource("Communication", id)
@@ -83,8 +89,9 @@ func TestConditionOnTheWithheld(t *testing.T) {
 	if r.status != 201 || w.notes() != 1 {
 		t.Errorf("%d %s", r.status, r.body)
 	}
-	if asked, _ := spy.last(); asked.Header.Get("If-None-Exist") != "" {
-		t.Error("the EHR would have answered with the restricted one")
+	asked, _ := spy.last()
+	if condition := asked.Header.Get("If-None-Exist"); (condition == "") != (settings != nil) || condition != "" && !strings.Contains(condition, "_security:not=") {
+		t.Errorf("the EHR would have answered with the restricted one: %q", condition)
 	}
 }
 
