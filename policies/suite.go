@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -57,6 +58,14 @@ func (r *Results) Passed() bool {
 	return ran > 0
 }
 
+// Coverage is how much of the rules the tests reached, in percent of their lines; 100 where there is no rule.
+func (r *Results) Coverage() float64 {
+	if r.Covered+r.Uncovered == 0 {
+		return 100
+	}
+	return 100 * float64(r.Covered) / float64(r.Covered+r.Uncovered)
+}
+
 // Failures names the tests that failed, each as package.name, with its case where it has several.
 func (r *Results) Failures() []string {
 	var names []string
@@ -80,7 +89,10 @@ const maxTest = time.Minute
 
 // Test runs the tests of a bundle (the files *_test.rego), under the same limits as [Load] compiles it, with the
 // exception of print. An error means that they could not be run; it joins a [*Problem] for each reason.
-func Test(ctx context.Context, tree fs.FS) (*Results, error) {
+func Test(ctx context.Context, tree fs.FS) (*Results, error) { return TestSome(ctx, tree, nil) }
+
+// TestSome is [Test] of those tests in whose name, as OPA has it ("data.halfdoor_test.test_allowed"), run finds something; nil is for all.
+func TestSome(ctx context.Context, tree fs.FS, run *regexp.Regexp) (*Results, error) {
 	var found problems
 	src := read(tree, &found)
 	modules := maps.Clone(src.live)
@@ -109,7 +121,12 @@ func Test(ctx context.Context, tree fs.FS) (*Results, error) {
 	}
 	defer store.Abort(ctx, txn)
 	coverage := cover.New()
+	filter := ""
+	if run != nil {
+		filter = run.String()
+	}
 	results, err := tester.NewRunner().
+		Filter(filter).
 		SetCompiler(compiler).
 		SetStore(store).
 		SetModules(modules).

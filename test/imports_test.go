@@ -14,7 +14,7 @@ const module = "github.com/halfdoor/halfdoor"
 // nothing else. ARCHITECTURE.md says why.
 var mayImport = map[string][]string{
 	"":                      {"gateway/cli"},
-	"gateway/cli":           {"certs", "configs", "gateway", "gateway/accesslog", "gateway/demo", "gateway/probe", "gateway/vault", "transforms"},
+	"gateway/cli":           {"certs", "configs", "gateway", "gateway/accesslog", "gateway/demo", "gateway/probe", "gateway/vault", "policies", "transforms"},
 	"gateway/demo":          {"certs", "configs", "gateway"},
 	"gateway":               {"certs", "configs", "policies", "transforms", "gateway/accesslog", "gateway/admin", "gateway/auth", "gateway/fhir", "gateway/smart", "gateway/state", "gateway/upstream", "gateway/vault"},
 	"gateway/auth":          {"gateway/fhir", "gateway/smart"},
