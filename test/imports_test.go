@@ -33,7 +33,7 @@ var mayImport = map[string][]string{
 	"certs":                 {},
 	"configs":               {},
 	"test":                  {},
-	"test/bench":            {"test/bench/cases", "transforms"},
+	"test/bench":            {"gateway/accesslog", "test/bench/cases", "transforms"},
 	"test/bench/cases":      {"gateway/fhir", "gateway/vault", "transforms"},
 }
 

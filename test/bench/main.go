@@ -3,13 +3,17 @@
 //	go run ./test/bench filter             the filter of transforms, beside JSON libraries
 //	go run ./test/bench filter --quick     the same within 40 seconds, less exactly
 //	go run ./test/bench filter --json      a line of JSON per measurement
+//	go run ./test/bench accesslog          the access log, beside SQLite and a sync for each record
 //
 // README.md says how to read what it prints.
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 )
@@ -22,8 +26,11 @@ func main() {
 		SilenceUsage:  true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(filterCommand())
-	if err := root.Execute(); err != nil {
+	root.AddCommand(filterCommand(), logCommand())
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := root.ExecuteContext(ctx); err != nil {
+		stop()
 		fmt.Fprintln(os.Stderr, "bench: error:", err)
 		os.Exit(1)
 	}
