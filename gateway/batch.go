@@ -35,7 +35,7 @@ func (c *call) batch(ctx context.Context, e errand, req *fhir.Request) error {
 			if entry.Err != nil {
 				return entry.Err
 			}
-			if ctx.Err() == context.DeadlineExceeded {
+			if ctx.Err() == context.DeadlineExceeded && !c.late() {
 				return refusal("batch-timeout")
 			}
 			if i > 0 { // the first is counted with the whole
@@ -55,7 +55,7 @@ func (c *call) batch(ctx context.Context, e errand, req *fhir.Request) error {
 // place is the call that an entry is, with what it has of the whole's, and where its answer goes.
 func (b *bundle) place(i int, entry fhir.Entry) (*call, *part) {
 	p := &part{of: b, header: http.Header{}}
-	s := &call{g: b.g, gen: b.gen, w: p, ctl: http.NewResponseController(p), ids: b.ids, begun: b.g.now(), rec: b.rec}
+	s := &call{g: b.g, gen: b.gen, w: p, ctl: http.NewResponseController(p), ids: b.ids, begun: b.g.now(), until: b.until, rec: b.rec}
 	s.ids.request += "#" + strconv.Itoa(i+1)
 	s.among = b.rec.Request.Entries
 	s.rec.Time, s.rec.RequestID, s.rec.Request = s.begun, s.ids.request, accesslog.Request{Method: entry.Method}

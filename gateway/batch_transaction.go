@@ -91,6 +91,9 @@ func (c *call) transaction(ctx context.Context, e errand, req *fhir.Request) err
 		return t.undone(err)
 	}
 	defer resp.Body.Close()
+	if t.writes { // which are done: no deadline keeps the client from being told
+		ctx = context.WithoutCancel(ctx)
+	}
 	return t.tell(ctx, resp)
 }
 
@@ -104,6 +107,9 @@ func (t *transaction) prepare(ctx context.Context) ([]byte, error) {
 	body, err := t.compose()
 	if err != nil {
 		return nil, err
+	}
+	if ctx.Err() == context.DeadlineExceeded {
+		return nil, ctx.Err()
 	}
 	for i, m := range t.members {
 		if m.write == nil || m.there {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -36,11 +37,17 @@ func (c *call) read(r *http.Request) ([]byte, error) {
 	if !c.holds(length) {
 		return nil, refusal("overloaded")
 	}
-	if err := c.ctl.SetReadDeadline(time.Now().Add(c.gen.bodyTime)); err != nil {
+	end := time.Now().Add(c.gen.bodyTime)
+	if !c.until.IsZero() && c.until.Before(end) {
+		end = c.until
+	}
+	if err := c.ctl.SetReadDeadline(end); err != nil {
 		return nil, err
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
 	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded) && c.late():
+		return nil, context.DeadlineExceeded
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, refusal("body-slow")
 	case err != nil && r.Context().Err() != nil:

@@ -24,6 +24,7 @@ type call struct {
 	ctl      *http.ResponseController
 	ids      correlation
 	begun    time.Time
+	until    time.Time // for which the client waits, by the real clock; zero where it does not say
 	head     bool
 	unread   bool        // HTTP/1.1, with a body that nobody reads
 	held     int64       // of its body, in bytes

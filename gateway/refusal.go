@@ -100,6 +100,7 @@ var answers = map[string]answer{
 	"transaction-mixed":   {403, "forbidden", "The entries of one transaction have to be of one desk's minimum dataset. Send them apart.", never},
 	"transaction-twice":   {400, "invalid", "Two entries of the transaction write the same resource.", after},
 	"batch-timeout":       {504, "timeout", "The entries before this one took all the time that a batch may take. Ask for it again, in a smaller batch.", soon},
+	"deadline-passed":     {504, "timeout", "The answer was not ready within the time for which the helpdesk app waits.", soon},
 	"overloaded":          {503, "throttled", "The gateway has as many calls as it can serve.", soon},
 	"log-unavailable":     {503, "exception", "The access log cannot be written, so nothing may be disclosed. The gateway's operators have been told.", soon},
 	"vault-unavailable":   {503, "exception", "Identifiers cannot be protected at the moment, so nothing may be disclosed. The gateway's operators have been told.", soon},
@@ -398,6 +399,9 @@ func (g *Gateway) refuse(c *call, err error) {
 // where part of an answer has left already, or nobody is there to take one.
 func (g *Gateway) settle(c *call, err error) *Refusal {
 	r := refused(err)
+	if c.overdue(err) {
+		r = refusal("deadline-passed")
+	}
 	if !c.released {
 		r = c.fate.ended(r)
 	}

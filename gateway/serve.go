@@ -32,6 +32,8 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 		return refusal("overloaded")
 	}
 	defer g.room.leave()
+	ctx, cancel := c.waits(r)
+	defer cancel()
 	if err := c.knock(); err != nil {
 		return err
 	}
@@ -52,7 +54,7 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 	}
 
 	// Who is calling? No body has been read.
-	caller, err := c.gen.auth.Authenticate(r.Context(), credentials(r, route, below))
+	caller, err := c.gen.auth.Authenticate(ctx, credentials(r, route, below))
 	if err != nil {
 		return err
 	}
@@ -95,11 +97,11 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 	}
 	switch req.Interaction {
 	case fhir.Batch:
-		return c.batch(r.Context(), e, req)
+		return c.batch(ctx, e, req)
 	case fhir.Transaction:
-		return c.transaction(r.Context(), e, req)
+		return c.transaction(ctx, e, req)
 	}
-	return c.answer(r.Context(), e, req)
+	return c.answer(ctx, e, req)
 }
 
 // errand is who asks, why, and which EHR. It is the same for every interaction of a call.

@@ -65,6 +65,9 @@ func (w *change) perform(ctx context.Context) error {
 	if there { // what If-None-Exist asks for: nothing is written
 		return w.reply(ctx, nil)
 	}
+	if ctx.Err() == context.DeadlineExceeded { // nobody waits for it any more, and nothing was sent
+		return ctx.Err()
+	}
 	if err := w.intend(); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package fhir
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -137,6 +138,21 @@ func (p *parser) criteria(header map[string][]string) *Error {
 		}
 	}
 	return nil
+}
+
+// Wait is for how many seconds a client says that it waits for its answer (RFC
+// 7240, section 4.3); false where it does not say, or not in that form, which
+// section 2 has a server pass over. More than a day is a day.
+func Wait(header map[string][]string) (seconds int, said bool) {
+	text := preference(values(header, "Prefer"), "wait")
+	if text == "" || strings.Trim(text, "0123456789") != "" {
+		return 0, false
+	}
+	seconds, err := strconv.Atoi(text)
+	if err != nil || seconds > 24*60*60 {
+		seconds = 24 * 60 * 60 // also of more digits than a number has
+	}
+	return seconds, true
 }
 
 // preference is the value of a preference in Prefer, without quotes; the first

@@ -48,6 +48,8 @@ type Error struct {
 	// Sent says of a POST, PUT or DELETE that the EHR may have carried it out. It is false where the request cannot have
 	// reached the EHR whole, and where the EHR said that it refuses it.
 	Sent bool
+
+	late bool // the context's own deadline passed
 }
 
 func (e *Error) Error() string {
@@ -61,8 +63,14 @@ func (e *Error) Error() string {
 	return text
 }
 
-// Unwrap returns the kind. What the network stack said is not kept: it may quote the EHR.
-func (e *Error) Unwrap() error { return e.Kind }
+// Unwrap returns the kind, and context.DeadlineExceeded where it was the context's deadline that passed. What the network
+// stack said is not kept: it may quote the EHR.
+func (e *Error) Unwrap() []error {
+	if e.late {
+		return []error{e.Kind, context.DeadlineExceeded}
+	}
+	return []error{e.Kind}
+}
 
 // Why a call's context was cancelled by ourselves.
 var (
@@ -83,7 +91,7 @@ func (e *EHR) stopped(ctx context.Context) *Error {
 	case cause == errClosed:
 		return &Error{Kind: Canceled, EHR: e.o.Name, Reason: cause.Error()}
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return &Error{Kind: Timeout, EHR: e.o.Name, Reason: "the caller's deadline passed"}
+		return &Error{Kind: Timeout, EHR: e.o.Name, Reason: "the caller's deadline passed", late: true}
 	}
 	return &Error{Kind: Canceled, EHR: e.o.Name, Reason: "the caller went away"}
 }

@@ -15,14 +15,20 @@ const (
 
 // persist asks, and asks again for a read that got no answer, or one that it is worth waiting behind. Nothing of an answer
 // has been handed on by then. A write is asked for once.
+//
+// It never waits for longer than the call has: rather than into the deadline, it then goes back with what there is.
 func (e *EHR) persist(ctx context.Context, req *http.Request, c *Call) (*Response, *Error) {
+	end := time.Now().Add(e.o.TotalTimeout)
+	if at, ok := ctx.Deadline(); ok && at.Before(end) {
+		end = at
+	}
 	for n := 0; ; n++ {
 		resp, failed := e.ask(ctx, req, c)
 		if c.writes() || n >= e.o.Retries || ctx.Err() != nil {
 			return resp, failed
 		}
 		wait, worth := e.patience(n, resp, failed)
-		if !worth {
+		if !worth || time.Now().Add(wait).After(end) {
 			return resp, failed
 		}
 		if resp != nil {

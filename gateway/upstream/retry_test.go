@@ -92,3 +92,40 @@ func TestRetriesEnd(t *testing.T) {
 	}
 	_ = resp.Body.Close()
 }
+
+// A pause that would outlast the call, by its own total or by the deadline that it came with, is not begun: what the EHR
+// said is handed on at once.
+func TestRetriesDoNotOutlastTheCall(t *testing.T) {
+	var calls atomic.Int64
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		calls.Add(1)
+		w.Header().Set("Retry-After", "3")
+		w.WriteHeader(http.StatusTooManyRequests)
+	})
+	for _, c := range []struct {
+		name     string
+		total    time.Duration
+		deadline time.Duration
+		calls    int64
+	}{
+		{"time enough", time.Minute, time.Minute, 3},
+		{"its total", 2 * time.Second, time.Minute, 1},
+		{"the caller's deadline", time.Minute, 2 * time.Second, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			calls.Store(0)
+			e := ehr(t, s.URL, func(o *upstream.Options) { o.Retries, o.TotalTimeout = 2, c.total })
+			e.SetPause(func(context.Context, time.Duration) {})
+			ctx, cancel := context.WithTimeout(t.Context(), c.deadline)
+			defer cancel()
+			resp, err := e.Do(ctx, patient)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			if resp.Status != http.StatusTooManyRequests || resp.RetryAfter != "3" || calls.Load() != c.calls {
+				t.Errorf("%d, %q after %d calls", resp.Status, resp.RetryAfter, calls.Load())
+			}
+		})
+	}
+}

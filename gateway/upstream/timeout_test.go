@@ -212,6 +212,9 @@ func TestTheCallerGoesAway(t *testing.T) {
 	defer cancel()
 	_, err = fetch(ctx, e)
 	fails(t, err, upstream.Timeout, "the caller's deadline passed")
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Error("it does not say that it was the context's")
+	}
 }
 
 // A body that is closed while it is read ends that read.
