@@ -99,7 +99,9 @@ func (a *admission) labels() []transforms.Label {
 
 // withholds says whether resources of the types that may leave can be kept back one by one, so
 // that an answer must not tell of those that were.
-func (a *admission) withholds() bool { return a.patient() != "" || len(a.labels()) > 0 }
+func (a *admission) withholds() bool {
+	return a.patient() != "" || len(a.labels()) > 0 || a.floor.Granular()
+}
 
 func (a *admission) instance() (*query, error) {
 	req := *a.req

@@ -53,7 +53,7 @@ func (a *admission) judge(ctx context.Context, c *call, kind string, needs smart
 	switch {
 	case err != nil:
 		return err
-	case len(floor.Narrow) > 0 || floor.Patient != "" && floor.Patient != a.patient():
+	case floor.Granular() || floor.Patient != "" && floor.Patient != a.patient():
 		return smart.ErrGranular
 	}
 	in := c.input(a.errand, a.req)

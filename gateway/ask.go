@@ -27,7 +27,7 @@ type query struct {
 	body       []byte       // of a $match
 	candidates *candidates  // of a search that may find few
 	texts      []text       // of a search that confirms: what each resource has to say
-	strangers  int          // of the page at hand: resources that do not
+	strangers  strangers    // of the page at hand: resources that are left out
 
 	next *page // of the answer, once it has been seen
 	lost bool  // a link of the answer is longer than a client could send

@@ -314,7 +314,8 @@ func (m *member) tell(ctx context.Context, resp *upstream.Response) error {
 		}
 		return m.write.reply(ctx, resp)
 	}
-	if resp == nil {
+	asked := resp != nil
+	if !asked {
 		var err error
 		if resp, err = m.read.ask(ctx, m.call); err != nil {
 			return err
@@ -322,6 +323,12 @@ func (m *member) tell(ctx context.Context, resp *upstream.Response) error {
 	}
 	if resp.Status != http.StatusOK {
 		return refusedStatus(resp)
+	}
+	if asked {
+		var err error
+		if resp.Body, err = m.read.confirmed(resp.Body); err != nil {
+			return err
+		}
 	}
 	return m.disclose(ctx, m.read, resp)
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -10,17 +11,25 @@ import (
 	"github.com/halfdoor/halfdoor/gateway/fhir"
 )
 
-// A named search confirms a text whole: the EHR is asked for it with :exact. One that does not know
-// the modifier should refuse it (FHIR R4, search.html, section 2.21.1.5.1), but some leave it aside, and
-// answer to the first letters of a name. So the gateway compares the texts itself, before the filter
-// takes them away: what does not have them all was not found. It is as if the EHR had kept to what it
-// was asked, but that the record counts what was not.
+// What an EHR answers with is compared, before the filter takes elements away, with
+//
+//   - the texts of a named search, which confirms them whole: the EHR is asked for them with :exact. One that does not
+//     know the modifier should refuse it (FHIR R4, search.html, section 2.21.1.5.1), but some leave it aside, and
+//     answer to the first letters of a name;
+//   - the parameters of the caller's scopes, where these are for a part of a type alone: they cannot be put into the query of
+//     a read, nor always into that of a search, and an EHR might leave one aside.
+//
+// What does not have them was not found. It is as if the EHR had kept to what it was asked, but that the
+// record counts what was not.
 
-// maxConfirmed bounds a page whose texts are compared, which is read whole.
+// maxConfirmed bounds an answer of which something is compared: it is read whole.
 const maxConfirmed = 4 << 20
 
-// cause of a resource that does not have what it was found by, in records.
-const unconfirmed = "unconfirmed"
+// causes of a resource being left out, in records.
+const (
+	unconfirmed = "unconfirmed" // it does not have what it was found by
+	unscoped    = "scope"       // the caller's scopes are for others
+)
 
 // text is a criterion whose text the gateway compares.
 type text struct {
@@ -40,10 +49,21 @@ func (q *query) confirms(p fhir.Param) {
 // not tell how many there were.
 func (q *query) withholds() bool { return q.admission.withholds() || len(q.texts) > 0 }
 
-// confirmed is the Bundle without the resources that do not have the texts.
+// strangers are resources of an answer that are left out, by cause.
+type strangers map[string]int
+
+func (s strangers) sum() (n int) {
+	for _, some := range s {
+		n += some
+	}
+	return n
+}
+
+// confirmed is the Bundle without the resources that are not to be in it, or the one resource; where it is not
+// to be, there is none.
 func (q *query) confirmed(body io.ReadCloser) (io.ReadCloser, error) {
-	q.strangers = 0
-	if len(q.texts) == 0 || q.body != nil {
+	q.strangers = nil
+	if len(q.texts) == 0 && !q.admission.floor.Granular() || q.body != nil {
 		return body, nil
 	}
 	defer body.Close()
@@ -56,6 +76,14 @@ func (q *query) confirmed(body io.ReadCloser) (io.ReadCloser, error) {
 	case !gjson.ValidBytes(all):
 		return nil, refusal("ehr-invalid")
 	}
+	doc := gjson.ParseBytes(all)
+	if doc.Get("resourceType").Str != "Bundle" {
+		if q.stranger(doc) != "" {
+			return nil, refusal("not-found")
+		}
+		return io.NopCloser(bytes.NewReader(all)), nil
+	}
+	q.strangers = strangers{}
 	var out bytes.Buffer
 	write := func(key string, parts []string, open, end string) {
 		if out.Len() > 1 {
@@ -64,17 +92,17 @@ func (q *query) confirmed(body io.ReadCloser) (io.ReadCloser, error) {
 		out.WriteString(key + ":" + open + strings.Join(parts, ",") + end)
 	}
 	out.WriteByte('{')
-	gjson.ParseBytes(all).ForEach(func(key, value gjson.Result) bool {
+	doc.ForEach(func(key, value gjson.Result) bool {
 		if key.Str != "entry" || !value.IsArray() {
 			write(key.Raw, []string{value.Raw}, "", "")
 			return true
 		}
 		var kept []string
 		for _, entry := range value.Array() {
-			if q.has(entry.Get("resource")) {
-				kept = append(kept, entry.Raw)
+			if why := q.stranger(entry.Get("resource")); why != "" {
+				q.strangers[why]++
 			} else {
-				q.strangers++
+				kept = append(kept, entry.Raw)
 			}
 		}
 		write(key.Raw, kept, "[", "]")
@@ -84,15 +112,22 @@ func (q *query) confirmed(body io.ReadCloser) (io.ReadCloser, error) {
 	return io.NopCloser(&out), nil
 }
 
-// has says whether a resource that was found has each of the texts. What was included leaves behind such
-// a one; what holds others, nobody looks into.
-func (q *query) has(resource gjson.Result) bool {
-	switch kind := resource.Get("resourceType").Str; kind {
-	case "Bundle", "Parameters":
-		return false
-	case q.admission.req.Type:
+// stranger is why a resource is left out; empty where it stays. What was included leaves behind one that was
+// found; what holds others, nobody looks into.
+func (q *query) stranger(resource gjson.Result) (cause string) {
+	a := q.admission
+	kind := resource.Get("resourceType").Str
+	switch {
+	case kind == "Bundle", kind == "Parameters":
+		return unconfirmed
+	case slices.Contains(a.searched(), kind):
+	case kind == "" && a.floor.Granular(): // of a version that was deleted, nobody knows what it was
+		return unscoped
 	default:
-		return true
+		return ""
+	}
+	if !a.floor.Covers(kind, resource, a.route.ehr.Bases()) {
+		return unscoped
 	}
 	for _, t := range q.texts {
 		found := false
@@ -100,10 +135,10 @@ func (q *query) has(resource gjson.Result) bool {
 			found = found || says(resource, strings.Split(path, "."), t.value)
 		}
 		if !found {
-			return false
+			return unconfirmed
 		}
 	}
-	return true
+	return ""
 }
 
 // says says whether one of the texts at or below a path is the one that is meant.

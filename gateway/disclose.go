@@ -23,7 +23,7 @@ type disclosure struct {
 	turned []transforms.Report // of the pages of which every resource was withheld
 	turn   bool                // this is one
 
-	strangers int // on those: resources that do not have what they were found by
+	strangers strangers // on those: resources that were left out
 }
 
 // maxWithheld bounds the pages of a search that are turned over for the client because all on
@@ -32,7 +32,7 @@ const maxWithheld = 10
 
 // disclose filters the EHR's answer to the client.
 func (c *call) disclose(ctx context.Context, q *query, resp *upstream.Response) error {
-	d := &disclosure{call: c, query: q, ask: q.admission, resp: resp}
+	d := &disclosure{call: c, query: q, ask: q.admission, resp: resp, strangers: strangers{}}
 	defer d.letGo()
 	for {
 		report, err := q.admission.dec.Plan.Filter(d, d.resp.Body, c.filter(q))
@@ -46,7 +46,9 @@ func (c *call) disclose(ctx context.Context, q *query, resp *upstream.Response) 
 			return nil
 		}
 		d.turned, d.turn = append(d.turned, report), false
-		d.strangers += q.strangers
+		for cause, n := range q.strangers {
+			d.strangers[cause] += n
+		}
 		if d.resp, err = q.send(ctx, c, q.next.Path, q.next.Query); err != nil {
 			return err
 		}
@@ -62,7 +64,7 @@ func (d *disclosure) withheld(w *transforms.Window) bool {
 			found += n
 		}
 	}
-	return !d.released && w.Last && d.query.next != nil && len(d.turned) < maxWithheld && found == 0 && len(w.Report.Dropped)+d.query.strangers > 0
+	return !d.released && w.Last && d.query.next != nil && len(d.turned) < maxWithheld && found == 0 && len(w.Report.Dropped)+d.query.strangers.sum() > 0
 }
 
 // totals are those of the answer, and of what was looked at and withheld before it.
@@ -71,8 +73,13 @@ func (d *disclosure) totals(r *transforms.Report) *accesslog.Totals {
 	if t.Dropped == nil {
 		t.Dropped = map[string]map[string]int{}
 	}
-	if n := d.strangers + d.query.strangers; n > 0 {
-		t.Dropped[unconfirmed] = map[string]int{d.ask.req.Type: n}
+	for _, page := range []strangers{d.strangers, d.query.strangers} {
+		for cause, n := range page {
+			if t.Dropped[cause] == nil {
+				t.Dropped[cause] = map[string]int{}
+			}
+			t.Dropped[cause][d.ask.req.Type] += n
+		}
 	}
 	for _, page := range d.turned {
 		t.BytesIn += page.BytesIn

@@ -91,6 +91,9 @@ func (w *change) admit() error {
 	}
 	grant := &a.caller.Grant
 	reads, err := smart.PermitType(grant, req.Type, smart.Read)
+	if err == nil && reads.Granular() {
+		err = smart.ErrGranular // what it becomes might be another part of the type than may be read
+	}
 	w.shows = err == nil && req.Interaction != fhir.Delete
 	switch {
 	case err != nil && (req.Interaction == fhir.Update || req.Interaction == fhir.Patch):

@@ -85,7 +85,7 @@ func (w *change) find(ctx context.Context, look *admission, q *query) (ids []str
 		ids = append(ids, id)
 		return err == nil
 	})
-	hidden := q.strangers
+	hidden := q.strangers.sum()
 	for _, types := range report.Dropped {
 		hidden += types[look.req.Type]
 	}

@@ -17,6 +17,8 @@
 //   - A type that is in no patient's compartment (Practitioner, Organization,
 //     Location, Slot, Medication) is never covered by patient/*; the scope has to
 //     name it.
-//   - A scope with search parameters never covers more than the parameters select.
-//     Where this cannot be put into one query, the call is refused ([ErrGranular]).
+//   - A scope with search parameters never covers more than the parameters select: what a
+//     search or a read answers with is compared with them ([Floor.Covers]), whatever the EHR made of the
+//     query. Parameters that cannot be compared grant nothing, and a call that only such scopes
+//     cover is refused ([ErrGranular]), as is a write.
 package smart

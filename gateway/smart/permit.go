@@ -2,6 +2,7 @@ package smart
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,8 +17,8 @@ var (
 	// token's launch context names no patient.
 	ErrNoPatient = errors.New("patient scope without a patient in the launch context")
 
-	// ErrGranular says that only scopes with search parameters cover the call, in a way
-	// that cannot be put into its query: a read, or scopes on different parameters.
+	// ErrGranular says that only scopes with search parameters cover the call, and that they
+	// cannot be held for it: a write, an operation, or parameters that are not [fhir.Param.Checkable].
 	ErrGranular = errors.New("granular scopes cannot be held for the call")
 )
 
@@ -40,8 +41,13 @@ type Floor struct {
 	// with Patient; every other one still is.
 	Shared bool
 
-	// Narrow are parameters to be ANDed into the query of a search. Each has its
-	// Definition; their values are the scope's own and hold no tokens.
+	// Only are the parameters of scopes with parameters: a resource of the call's type leaves where it
+	// meets all parameters of one of them ([Floor.Covers]). Empty where the scopes cover the whole type.
+	// Each has its Definition; their values are the scope's own and hold no tokens.
+	Only [][]fhir.Param
+
+	// Narrow are parameters to be ANDed into the query of a search, where one query can say what
+	// Only does.
 	Narrow []fhir.Param
 }
 
@@ -52,6 +58,15 @@ func (f Floor) Key() string {
 	b.WriteString(strconv.FormatBool(f.Shared) + " " + f.Patient)
 	for _, p := range f.Narrow {
 		b.WriteString(" " + p.Encode())
+	}
+	if f.Narrow != nil { // which says the same
+		return b.String()
+	}
+	for _, params := range f.Only {
+		b.WriteString(" or")
+		for _, p := range params {
+			b.WriteString(" " + p.Encode())
+		}
 	}
 	return b.String()
 }
@@ -123,11 +138,22 @@ func Permit(g *Grant, req *fhir.Request) (Floor, error) {
 	switch {
 	case len(types) == 0:
 		return Floor{}, ErrScope
-	case len(floor.Narrow) > 0 && !req.Interaction.Searches() && (!req.Conditional || req.Interaction == fhir.Create):
-		// There is no query to put it into, or one that asks whether something exists at all.
+	case floor.Granular() && !reads(req):
 		return Floor{}, ErrGranular
 	}
 	return floor, nil
+}
+
+// reads says whether each resource that a call is about can be looked at before it matters. That is not so of a history that
+// has others' gaps in it, of an operation, and of a create that asks whether something exists at all.
+func reads(req *fhir.Request) bool {
+	switch req.Interaction {
+	case fhir.Read, fhir.VRead, fhir.HistoryInstance:
+		return true
+	case fhir.Create:
+		return false
+	}
+	return req.Interaction.Searches() || req.Conditional
 }
 
 // needed are the letters for an interaction; false where it has none.
@@ -176,7 +202,15 @@ func PermitType(g *Grant, resourceType string, needs Needs) (Floor, error) {
 		if f.Patient != "" {
 			floor.Patient, floor.Shared = f.Patient, f.Shared
 		}
-		floor.Narrow = append(floor.Narrow, f.Narrow...)
+		if floor.Granular() && f.Granular() && !slices.EqualFunc(floor.Only, f.Only, same) {
+			return Floor{}, ErrGranular // an AND of two ORs
+		}
+		if f.Granular() {
+			floor.Only = f.Only
+		}
+		if f.Narrow != nil {
+			floor.Narrow = f.Narrow
+		}
 	}
 	return floor, nil
 }
@@ -218,20 +252,8 @@ func cover(g *Grant, resourceType string, letter Needs) (Floor, error) {
 			return Floor{}, ErrNoPatient
 		}
 		return Floor{}, ErrScope
-	case letter != Search, len(wideParts) > 0 && len(heldParts) > 0:
-		return Floor{}, ErrGranular
 	}
-	floor := Floor{}
-	parts := wideParts
-	if len(parts) == 0 {
-		floor, parts = patient, heldParts
-	}
-	query, ok := narrow(parts)
-	if !ok {
-		return Floor{}, ErrGranular
-	}
-	floor.Narrow = query
-	return floor, nil
+	return granular(resourceType, letter, wideParts, heldParts, patient)
 }
 
 // needs are the letters that the scope has.

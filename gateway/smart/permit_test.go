@@ -62,7 +62,15 @@ func TestPermit(t *testing.T) {
 		{"granular search, two parameters", "user/Observation.rs?category=a&code=b", "", search("Observation"), "false  category=a code=b", nil},
 		{"granular search, patient's", "patient/Observation.rs?category=a", "7", search("Observation"), "false 7 category=a", nil},
 		{"granular, without a patient", "patient/Observation.rs?category=a", "", search("Observation"), "", smart.ErrNoPatient},
-		{"granular read", "user/Observation.rs?category=a", "", read("Observation"), "", smart.ErrGranular},
+		{"granular read", "user/Observation.rs?category=a", "", read("Observation"), "false  or category=a", nil},
+		{"granular read, patient's", "patient/Observation.rs?category=a", "7", read("Observation"), "false 7 or category=a", nil},
+		{"granular vread", "user/Patient.r?gender=male", "", vread, "false  or gender=male", nil},
+		{"granular write", "user/Observation.cud?category=a", "", &fhir.Request{Interaction: fhir.Update, Type: "Observation", ID: "1"}, "", smart.ErrGranular},
+		{"a date cannot be checked", "user/Observation.rs?date=2020", "", search("Observation"), "", smart.ErrGranular},
+		{"nor what a Bundle holds", "user/Bundle.rs?type=document user/*.rs?_tag=a", "", read("Bundle"), "", smart.ErrGranular},
+		{"nor a text", "user/Patient.rs?name=a", "", read("Patient"), "", smart.ErrGranular},
+		{"nor a pair with one", "user/Observation.rs?category=a&date=2020", "", read("Observation"), "", smart.ErrGranular},
+		{"what cannot be checked grants nothing", "user/Observation.rs?date=2020 user/Observation.rs?code=b", "", search("Observation"), "false  code=b", nil},
 		{"granular read, and a plain scope", "user/Observation.rs?category=a user/Observation.r", "", read("Observation"), "false ", nil},
 		{"plain wins", "user/Observation.rs?category=a user/Observation.rs", "", search("Observation"), "false ", nil},
 		{"plain wildcard wins", "user/Observation.rs?category=a user/*.rs", "", search("Observation"), "false ", nil},
@@ -72,11 +80,12 @@ func TestPermit(t *testing.T) {
 		{"joined by comma", "user/Observation.rs?category=a system/Observation.s?category=b,a", "", search("Observation"), "false  category=a,b", nil},
 		{"joined, patient's", "patient/Observation.s?category=a patient/Observation.s?category=b", "7", search("Observation"), "false 7 category=a,b", nil},
 		{"same twice", "user/Observation.s?category=a&code=b user/Observation.rs?category=a&code=b", "", search("Observation"), "false  category=a code=b", nil},
-		{"different parameters", "user/Observation.s?category=a user/Observation.s?code=b", "", search("Observation"), "", smart.ErrGranular},
-		{"a pair and a single", "user/Observation.s?category=a&code=b user/Observation.s?category=c", "", search("Observation"), "", smart.ErrGranular},
-		{"a single and a pair", "user/Observation.s?category=c user/Observation.s?category=a&code=b", "", search("Observation"), "", smart.ErrGranular},
-		{"parameter repeated is an AND", "user/Observation.s?category=a&category=b user/Observation.s?category=c", "", search("Observation"), "", smart.ErrGranular},
-		{"user's and patient's", "user/Observation.s?category=a patient/Observation.s?category=b", "7", search("Observation"), "", smart.ErrGranular},
+		{"different parameters", "user/Observation.s?category=a user/Observation.s?code=b", "", search("Observation"), "false  or category=a or code=b", nil},
+		{"a pair and a single", "user/Observation.s?category=a&code=b user/Observation.s?category=c", "", search("Observation"), "false  or category=a code=b or category=c", nil},
+		{"a single and a pair", "user/Observation.s?category=c user/Observation.s?category=a&code=b", "", search("Observation"), "false  or category=c or category=a code=b", nil},
+		{"parameter repeated is an AND", "user/Observation.s?category=a&category=b user/Observation.s?category=c", "", search("Observation"), "false  or category=a category=b or category=c", nil},
+		{"user's and patient's", "user/Observation.s?category=a patient/Observation.s?category=b", "7", search("Observation"), "false  or category=a or category=b patient=Patient/7", nil},
+		{"user's and patient's, shared", "user/Slot.r?status=free patient/Slot.r?status=busy", "7", read("Slot"), "false  or status=free or status=busy", nil},
 		{"granular wildcard", "user/*.rs?_security=N", "", search("Observation"), "false  _security=N", nil},
 		{"granular shared by wildcard", "patient/*.rs?_security=N", "7", search("Slot"), "", smart.ErrScope},
 		{"malformed granular beside one", "user/Observation.s?favourite=a user/Observation.s?category=a", "", search("Observation"), "false  category=a", nil},
@@ -202,6 +211,8 @@ func TestPermitCombines(t *testing.T) {
 		{"existence is not narrowed", "user/Observation.c user/Observation.s?code=a", found(fhir.Create), "", smart.ErrGranular},
 		{"nor is a history", "user/Observation.s?code=a", &fhir.Request{Interaction: fhir.HistoryType, Type: "Observation"}, "", smart.ErrGranular},
 		{"nor an operation", "user/Patient.r user/Patient.s?name=a", &fhir.Request{Interaction: fhir.Operation, Operation: "match", Type: "Patient"}, "", smart.ErrGranular},
+		{"two ways to be covered", "user/Patient.r?gender=male user/Patient.s?active=true", &fhir.Request{Interaction: fhir.Operation, Operation: "match", Type: "Patient"}, "", smart.ErrGranular},
+		{"the history of one is looked at", "user/Observation.r?code=a", &fhir.Request{Interaction: fhir.HistoryInstance, Type: "Observation"}, "false  or code=a", nil},
 		{"a wide scope beside it", "user/Observation.c user/Observation.s?code=a user/*.s", found(fhir.Create), "false ", nil},
 		{"batch", "user/Slot.s", &fhir.Request{Interaction: fhir.Batch}, "false ", nil},
 		{"transaction", "patient/Slot.s", &fhir.Request{Interaction: fhir.Transaction}, "false ", nil},
@@ -288,8 +299,8 @@ func TestPermitNeverMore(t *testing.T) {
 						}
 						wide = wide && plain
 					}
-					if held := f.Patient != "" || len(f.Narrow) > 0; held == wide || f.Patient != "" && f.Patient != patient || f.Shared && (typ != "Slot" || f.Patient == "") ||
-						len(f.Narrow) > 0 && needs&smart.Search == 0 {
+					if held := f.Patient != "" || f.Granular(); held == wide || f.Patient != "" && f.Patient != patient || f.Shared && (typ != "Slot" || f.Patient == "") ||
+						f.Granular() && needs&(smart.Read|smart.Search) == 0 || len(f.Narrow) > 0 && !f.Granular() {
 						t.Fatalf("%q, patient %q: %b on %s is held to %+v", some, patient, needs, typ, f)
 					}
 				}
