@@ -16,6 +16,14 @@ import (
 // have written: a name that it does not know, another version, an unknown kind, something after the
 // object. It checks no hash; that is [Verify]'s. The error names a place in the line, not its content.
 func Decode(line []byte) (*Record, error) {
+	if r := new(Record); canonical(line, r) {
+		return r, nil
+	}
+	return decodeAny(line)
+}
+
+// decodeAny reads a line however it is spelt.
+func decodeAny(line []byte) (*Record, error) {
 	d := json.NewDecoder(bytes.NewReader(line))
 	d.DisallowUnknownFields()
 	r := new(Record)

@@ -69,3 +69,12 @@ func ParseNotes(text, signer, verifier string) (asCheckpoint, asState string, er
 	}
 	return asCheckpoint, asState, nil
 }
+
+// DecodeAny is Decode without the quick reader.
+func DecodeAny(line []byte) (*Record, error) { return decodeAny(line) }
+
+// A Cursor reads quickly.
+type Cursor struct{ cursor }
+
+// Whole says whether the quick reader takes a line.
+func (c *Cursor) Whole(line []byte) bool { return c.whole(line) }

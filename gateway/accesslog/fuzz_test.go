@@ -2,6 +2,9 @@ package accesslog_test
 
 import (
 	"bytes"
+	"encoding/json"
+	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -36,8 +39,26 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add([]byte(`{"v":1,"time":"2026-01-01T00:00:00+14:00","kind":"admin","subjects":[],"totals":{},"seq":7,"prev":"` + zeroHash + `"}`))
 	f.Add([]byte("null"))
+	for i := range uint64(64) {
+		r := randomRecord(rand.New(rand.NewPCG(i, 7)))
+		r.Previous = zeroHash
+		line, err := accesslog.Encode(r)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(line)
+		f.Add(bytes.Replace(line, []byte(`-0`), []byte(`-3`), 2)) // no such day, perhaps
+		f.Add(bytes.Replace(line, []byte(`:`), []byte(`: `), 1))
+	}
 	f.Fuzz(func(t *testing.T, line []byte) {
 		r, err := accesslog.Decode(line)
+		plain, plainErr := accesslog.DecodeAny(line)
+		if !reflect.DeepEqual(r, plain) || (err == nil) != (plainErr == nil) {
+			t.Fatalf("the quick reader has %+v, %v; the plain one %+v, %v", r, err, plain, plainErr)
+		}
+		if new(accesslog.Cursor).Whole(line) && !json.Valid(line) {
+			t.Fatal("a canonical line is not JSON")
+		}
 		if err != nil {
 			if len(line) > 40 && strings.Contains(err.Error(), string(line)) {
 				t.Fatal("the error quotes the line")
@@ -99,4 +120,28 @@ func FuzzNotes(f *testing.F) {
 			t.Fatalf("a checkpoint has two spellings:\n%s\n%s", text, asCheckpoint)
 		}
 	})
+}
+
+// What the log writes of a desk's calls is read quickly; a line that differs in anything is read as well.
+func TestCanonical(t *testing.T) {
+	c := new(accesslog.Cursor)
+	for _, line := range goodLines(t) {
+		if !c.Whole(line) {
+			t.Errorf("%s is not read quickly", line)
+		}
+		if n := testing.AllocsPerRun(10, func() { c.Whole(line) }); n > 0 {
+			t.Errorf("%v allocations to look at a line", n)
+		}
+		for i := range line {
+			for _, b := range []byte(`"\\{}[],:0x ` + "\x00\xff") {
+				changed := bytes.Clone(line)
+				changed[i] = b
+				r, err := accesslog.Decode(changed)
+				plain, plainErr := accesslog.DecodeAny(changed)
+				if !reflect.DeepEqual(r, plain) || (err == nil) != (plainErr == nil) {
+					t.Fatalf("%s:\nquick %v, plain %v", changed, err, plainErr)
+				}
+			}
+		}
+	}
 }
