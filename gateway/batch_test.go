@@ -147,8 +147,12 @@ func recordedAlike(t *testing.T, name string, entry, alone *accesslog.Record) {
 	a, b := *entry, *alone
 	for _, r := range []*accesslog.Record{&a, &b} {
 		r.RequestID, r.Trace, r.Sequence, r.Previous = "", "", 0, ""
-		r.Time = time.Time{}
+		r.Time, r.Clock = time.Time{}, ""
 	}
+	if a.Request.Among == 0 || b.Request.Among != 0 {
+		t.Errorf("%s: the record says that it is one of %d, alone one of %d", name, a.Request.Among, b.Request.Among)
+	}
+	a.Request.Among = 0
 	if b.Ticket.ID == "" { // refused before the ticket was looked at, which of an entry is known
 		b.Ticket, b.Purpose = a.Ticket, a.Purpose
 	}

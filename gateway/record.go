@@ -96,6 +96,15 @@ func (c *call) by(a *auth.Caller) {
 	c.rec.Actor = accesslog.Actor{
 		Subject: a.Subject, Issuer: a.Issuer, Client: a.ClientID, Roles: a.Roles, FHIRUser: a.Grant.FHIRUser,
 	}
+	if how := binding(a); how != "none" {
+		c.rec.Actor.Binding = how
+	}
+	if a.Grant.Patient != "" {
+		c.rec.Actor.Launch = append(c.rec.Actor.Launch, "patient")
+	}
+	if a.Grant.Encounter != "" {
+		c.rec.Actor.Launch = append(c.rec.Actor.Launch, "encounter")
+	}
 }
 
 func (c *call) about(d desk) {
@@ -107,6 +116,7 @@ func (c *call) about(d desk) {
 // Of one that is not served, it is what was recognised.
 func (c *call) asks(req *fhir.Request, err error) {
 	q := &c.rec.Request
+	q.Among = c.among
 	if e := (*fhir.Error)(nil); errors.As(err, &e) {
 		if q.Interaction = string(e.Interaction); e.Entry > 0 { // what the entry is, does not say what was asked
 			q.Interaction = string(fhir.Transaction)
@@ -154,7 +164,10 @@ func (c *call) decided(d *policies.Decision) {
 		p.Version = d.Plan.Dataset().Version
 	}
 	c.rec.Reason = d.Reason.Text
-	if d.Purpose != "" {
+	if d.Purpose != "" && d.Purpose != c.rec.Purpose {
+		if stated := c.rec.Purpose; c.rec.Stated == nil {
+			c.rec.Stated = &stated
+		}
 		c.rec.Purpose = d.Purpose
 	}
 	if d.BreakGlass {
@@ -190,7 +203,10 @@ func (c *call) await(ehr time.Duration) error {
 
 // commit makes the record durable.
 func (c *call) commit() error {
-	c.rec.Time = c.g.now()
+	c.rec.Time, c.rec.Clock = c.g.now(), ""
+	if told := policies.Clock(c.begun); told != policies.Clock(c.rec.Time.UTC()) {
+		c.rec.Clock = told.String()
+	}
 	_, err := c.g.log.Append(&c.rec)
 	return err
 }

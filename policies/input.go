@@ -1,6 +1,7 @@
 package policies
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -66,6 +67,16 @@ type Time struct {
 // Clock is the time of a call as a policy sees it, in the zone of t.
 func Clock(t time.Time) Time {
 	return Time{Weekday: strings.ToLower(t.Weekday().String()), Hour: t.Hour()}
+}
+
+// String is "monday 9".
+func (t Time) String() string { return t.Weekday + " " + strconv.Itoa(t.Hour) }
+
+// ParseTime reads what [Time.String] writes.
+func ParseTime(s string) (Time, bool) {
+	day, hour, _ := strings.Cut(s, " ")
+	n, err := strconv.Atoi(hour)
+	return Time{Weekday: day, Hour: n}, err == nil
 }
 
 // The keys of the document, and the value of what is not known, made once and only read.

@@ -103,6 +103,7 @@ func seal(line []byte, seq int64, prev tlog.Hash) []byte {
 // the struct.
 func (r *Record) MarshalZerologObject(e *zerolog.Event) {
 	e.Str("kind", string(r.Kind))
+	str(e, "clock", r.Clock)
 	str(e, "correlation", r.Correlation)
 	str(e, "request_id", r.RequestID)
 	str(e, "trace", r.Trace)
@@ -119,6 +120,9 @@ func (r *Record) MarshalZerologObject(e *zerolog.Event) {
 		e.Object("ticket", &r.Ticket)
 	}
 	str(e, "purpose", r.Purpose)
+	if r.Stated != nil {
+		e.Str("stated", *r.Stated)
+	}
 	if r.Policy != (Policy{}) {
 		e.Object("policy", &r.Policy)
 	}
@@ -144,6 +148,8 @@ func (a *Actor) MarshalZerologObject(e *zerolog.Event) {
 	str(e, "client", a.Client)
 	strs(e, "roles", a.Roles)
 	str(e, "fhir_user", a.FHIRUser)
+	str(e, "binding", a.Binding)
+	strs(e, "launch", a.Launch)
 }
 
 // MarshalZerologObject writes the request.
@@ -158,6 +164,7 @@ func (r *Request) MarshalZerologObject(e *zerolog.Event) {
 		e.Array("parameters", (*parameters)(&r.Parameters))
 	}
 	num(e, "entries", r.Entries)
+	num(e, "among", r.Among)
 }
 
 type parameters []Parameter

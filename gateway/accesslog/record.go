@@ -50,6 +50,7 @@ type Record struct {
 	Version     int       `json:"v"`                    // always [Version]; set by Append
 	Time        time.Time `json:"time"`                 // UTC; set by Append where zero
 	Kind        Kind      `json:"kind"`                 // required
+	Clock       string    `json:"clock,omitzero"`       // "wednesday 5": weekday and hour of the call's beginning as rules on hours saw it; empty where it is that of Time
 	Correlation string    `json:"correlation,omitzero"` // joins the records of one call, and the calls of one task
 	RequestID   string    `json:"request_id,omitzero"`  // one HTTP request
 	Trace       string    `json:"trace,omitzero"`       // W3C trace id
@@ -60,6 +61,7 @@ type Record struct {
 	Tenant      string    `json:"tenant,omitzero"`
 	Ticket      Ticket    `json:"ticket,omitzero"`   // why
 	Purpose     string    `json:"purpose,omitzero"`  // HL7 v3 PurposeOfUse
+	Stated      *string   `json:"stated,omitzero"`   // the purpose as the caller stated it, or none, where it was judged by another
 	Policy      Policy    `json:"policy,omitzero"`   // by which rule
 	Status      int       `json:"status,omitzero"`   // HTTP status that the client is answered with
 	Code        string    `json:"code,omitzero"`     // the gateway's error code
@@ -86,10 +88,12 @@ type Actor struct {
 	Client   string   `json:"client,omitzero"`
 	Roles    []string `json:"roles,omitzero"`
 	FHIRUser string   `json:"fhir_user,omitzero"`
+	Binding  string   `json:"binding,omitzero"` // how the token is bound to its sender: "dpop", "mtls"
+	Launch   []string `json:"launch,omitzero"`  // what the token's launch context names: "patient", "encounter"; never whom
 }
 
 func (a *Actor) empty() bool {
-	return a.Subject == "" && a.Issuer == "" && a.Client == "" && len(a.Roles) == 0 && a.FHIRUser == ""
+	return a.Subject == "" && a.Issuer == "" && a.Client == "" && len(a.Roles) == 0 && a.FHIRUser == "" && a.Binding == "" && len(a.Launch) == 0
 }
 
 // Request is what was asked.
@@ -102,10 +106,11 @@ type Request struct {
 	Version     string      `json:"version,omitzero"`
 	Parameters  []Parameter `json:"parameters,omitzero"`
 	Entries     int         `json:"entries,omitzero"` // of a batch or transaction; each has records of its own, whose RequestID ends in "#1", "#2", …
+	Among       int         `json:"among,omitzero"`   // of such an entry: how many there are
 }
 
 func (r *Request) empty() bool {
-	return r.Method == "" && r.Interaction == "" && r.Operation == "" && r.Type == "" && r.ID == "" && r.Version == "" && len(r.Parameters) == 0 && r.Entries == 0
+	return r.Method == "" && r.Interaction == "" && r.Operation == "" && r.Type == "" && r.ID == "" && r.Version == "" && len(r.Parameters) == 0 && r.Entries == 0 && r.Among == 0
 }
 
 // Parameter is a search parameter with its values hashed by [Hasher.Hash].
