@@ -35,7 +35,7 @@ func (c *call) disclose(ctx context.Context, q *query, resp *upstream.Response) 
 	d := &disclosure{call: c, query: q, ask: q.admission, resp: resp, strangers: strangers{}}
 	defer d.letGo()
 	for {
-		report, err := q.admission.dec.Plan.Filter(d, d.resp.Body, c.filter(q))
+		report, err := d.stream(d.resp.Body, c.filter(q))
 		d.resp.Body.Close()
 		c.g.metrics.filtered(q.admission.dec.Dataset, report)
 		if err != nil {

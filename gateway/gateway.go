@@ -37,6 +37,8 @@ type Options struct {
 	Replays auth.Replays // default those of this process; a test may break it
 
 	Outcomes Outcomes // default those of this process; a test may fill them
+
+	InsecureSkip InsecureSkip // only for test/bench
 }
 
 // A Gateway serves the FHIR listener. One generation of configuration, policies, datasets
@@ -57,6 +59,7 @@ type Gateway struct {
 	replays  auth.Replays
 
 	encoders encoders // of what leaves
+	skip     *skipping
 
 	bodies     atomic.Int64   // of requests, that calls under way hold, in bytes
 	calls      sync.WaitGroup // under way
@@ -103,6 +106,7 @@ func New(o Options) (*Gateway, error) {
 		room:    newRoom(cfg.Limits.ConcurrentRequests),
 		fixed:   fixedOf(cfg),
 		rate:    state.NewRate(state.RateOptions{Now: o.Now}),
+		skip:    newSkipping(o.InsecureSkip),
 	}
 	counted := state.NewQuota(state.QuotaOptions{Now: o.Now})
 	if g.quota, g.usage = o.Quota, counted.Usage; g.quota == nil {

@@ -182,6 +182,9 @@ func (c *call) outcome(r *Refusal) { c.code = r.Code }
 // each patient by the log's own keyed hash. The patients count towards the actor's quota.
 func (c *call) names(ehr string, seal *vault.Sealer, subjects transforms.Subjects) error {
 	c.rec.Subjects, c.rec.Patients = c.rec.Subjects[:0], c.rec.Patients[:0]
+	if c.unrecorded() {
+		return nil
+	}
 	for kind, id := range subjects.All() {
 		name, err := seal.AppendToken(append([]byte(kind), '/'), kind, id)
 		if err != nil {
@@ -203,6 +206,9 @@ func (c *call) await(ehr time.Duration) error {
 
 // commit makes the record durable.
 func (c *call) commit() error {
+	if c.unrecorded() {
+		return nil
+	}
 	c.rec.Time, c.rec.Clock = c.g.now(), ""
 	if told := policies.Clock(c.begun); told != policies.Clock(c.rec.Time.UTC()) {
 		c.rec.Clock = told.String()

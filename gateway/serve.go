@@ -54,7 +54,7 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 	}
 
 	// Who is calling? No body has been read.
-	caller, err := c.gen.auth.Authenticate(ctx, credentials(r, route, below))
+	caller, err := c.authenticate(ctx, credentials(r, route, below))
 	if err != nil {
 		return err
 	}
@@ -167,7 +167,7 @@ func (c *call) judge(ctx context.Context, e errand, req *fhir.Request) (*admissi
 	if err != nil {
 		return nil, nil, err
 	}
-	dec, err := c.gen.policies.Decide(ctx, c.input(e, req))
+	dec, err := c.decide(ctx, e, req)
 	c.decided(dec)
 	if err != nil {
 		return nil, nil, err

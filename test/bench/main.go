@@ -4,6 +4,7 @@
 //	go run ./test/bench filter --quick     the same within 40 seconds, less exactly
 //	go run ./test/bench filter --json      a line of JSON per measurement
 //	go run ./test/bench accesslog          the access log, beside SQLite and a sync for each record
+//	go run ./test/bench gateway            the whole gateway, beside proxies that do nothing
 //
 // README.md says how to read what it prints.
 package main
@@ -26,7 +27,7 @@ func main() {
 		SilenceUsage:  true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(filterCommand(), logCommand())
+	root.AddCommand(filterCommand(), logCommand(), gatewayCommand(), engineCommand())
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := root.ExecuteContext(ctx); err != nil {
