@@ -24,6 +24,7 @@ var mayImport = map[string][]string{
 	"gateway/auth":          {"gateway/fhir", "gateway/smart"},
 	"gateway/smart":         {"gateway/fhir"},
 	"policies":              {"transforms"},
+	"policies/delivery":     {},
 	"gateway/fhir":          {},
 	"gateway/fhir/generate": {"gateway/fhir"},
 	"gateway/state":         {},

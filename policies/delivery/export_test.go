@@ -1,0 +1,4 @@
+package delivery
+
+// Persisted is the folder of the last good bundle.
+func (d *Delivery) Persisted() string { return d.options.Persist }
