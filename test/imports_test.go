@@ -18,7 +18,7 @@ const module = "github.com/halfdoor/halfdoor"
 // nothing else. ARCHITECTURE.md says why.
 var mayImport = map[string][]string{
 	"":                      {"gateway/cli"},
-	"gateway/cli":           {"certs", "configs", "gateway", "gateway/accesslog", "gateway/demo", "gateway/probe", "gateway/vault", "policies", "transforms"},
+	"gateway/cli":           {"certs", "configs", "gateway", "gateway/accesslog", "gateway/accesslog/balp", "gateway/demo", "gateway/probe", "gateway/vault", "policies", "transforms"},
 	"gateway/demo":          {"certs", "configs", "gateway"},
 	"gateway":               {"certs", "configs", "policies", "transforms", "gateway/accesslog", "gateway/admin", "gateway/auth", "gateway/fhir", "gateway/smart", "gateway/state", "gateway/upstream", "gateway/vault"},
 	"gateway/auth":          {"gateway/fhir", "gateway/smart"},
@@ -40,6 +40,8 @@ var mayImport = map[string][]string{
 	"test":                  {},
 	"test/bench":            {"certs", "configs", "gateway", "gateway/accesslog", "gateway/demo", "test/bench/cases", "transforms"},
 	"test/bench/cases":      {"gateway/fhir", "gateway/vault", "transforms"},
+
+	"gateway/accesslog/balp": {"gateway/accesslog"},
 }
 
 // pure packages reach no network, file system or clock of their own.
