@@ -33,12 +33,18 @@ or the old one goes on and the log says why.`,
 			if err != nil {
 				return err
 			}
+			log := logger(cfg.Log, c.ErrOrStderr())
+			memory, err := gateway.BoundMemory(gateway.MemoryOptions{Root: os.DirFS("/"), Getenv: os.LookupEnv})
+			if err != nil {
+				return hint(err, "give the container more memory, or set GOMEMLIMIT")
+			}
+			log.Info().Int64("memory_limit", memory.Limit).Int("gc_percent", memory.Garbage).Msg("memory")
 			hup := make(chan os.Signal, 1)
 			signal.Notify(hup, syscall.SIGHUP)
 			defer signal.Stop(hup)
 			return gateway.Run(c.Context(), gateway.RunOptions{
 				Load:    func() (*configs.Config, error) { return configs.Load(file) },
-				Logger:  logger(cfg.Log, c.ErrOrStderr()),
+				Logger:  log,
 				Version: version(),
 				Reload:  hup,
 			})

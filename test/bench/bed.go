@@ -28,6 +28,7 @@ type bed struct {
 	dir     string
 	source  string         // of the documents
 	lengths map[string]int // of bodies, by size
+	profile string         // folder for profiles of the engines; none where empty
 
 	issuer    *http.Server
 	token     string
@@ -40,8 +41,8 @@ type bed struct {
 // public is the origin that the gateways are configured with. Nothing connects to it.
 const public = "https://127.0.0.1:8443"
 
-func newBed(root string) (_ *bed, err error) {
-	b := &bed{lengths: map[string]int{}, processes: map[string]*process{}}
+func newBed(root, profile string) (_ *bed, err error) {
+	b := &bed{profile: profile, lengths: map[string]int{}, processes: map[string]*process{}}
 	if b.dir, err = os.MkdirTemp("", "halfdoor-bench-"); err != nil {
 		return nil, err
 	}
@@ -144,15 +145,23 @@ func (b *bed) engine(name string, cores int) (*process, error) {
 		p, err = b.foreign(name)
 	case strings.HasPrefix(name, "halfdoor"):
 		if err = b.settle(key); err == nil {
-			p, err = (&engineSpec{Engine: name, Dir: b.path(key)}).startProcess(cores)
+			p, err = b.spec(name, b.path(key)).startProcess(cores)
 		}
 	default:
-		p, err = (&engineSpec{Engine: name, Dir: b.dir, Upstream: b.upstream.Plain}).startProcess(cores)
+		p, err = b.spec(name, b.dir).startProcess(cores)
 	}
 	if err == nil {
 		b.processes[key] = p
 	}
 	return p, err
+}
+
+func (b *bed) spec(name, dir string) *engineSpec {
+	s := &engineSpec{Engine: name, Dir: dir, Upstream: b.upstream.Plain}
+	if b.profile != "" {
+		s.Profile = filepath.Join(b.profile, name+".pprof")
+	}
+	return s
 }
 
 // settle gives a gateway a folder of its own, with everybody's keys.

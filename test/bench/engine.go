@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/pprof"
 	"strings"
 	"time"
 
@@ -35,6 +36,7 @@ type engineSpec struct {
 	Dir      string            // its own, with certs, and of a gateway the configuration
 	Upstream string            // host:port, plain
 	Bodies   map[string]string // of the upstream: files, by what _count asks for
+	Profile  string            // file for a profile of its processor time; none where empty
 }
 
 // engineReady is where it listens; an address is empty where it does not.
@@ -76,16 +78,45 @@ func engineCommand() *cobra.Command {
 				stop()
 				return errors.Join(err, wait())
 			}
-			_, err = io.Copy(io.Discard, in)
+			err = spec.profile(func() error {
+				_, err := io.Copy(io.Discard, in)
+				return err
+			})
 			stop()
 			return errors.Join(err, wait())
 		},
 	}
 }
 
+// profile profiles the engine until serve returns.
+func (s *engineSpec) profile(serve func() error) error {
+	if s.Profile == "" {
+		return serve()
+	}
+	f, err := os.Create(s.Profile)
+	if err != nil {
+		return err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	err = serve()
+	pprof.StopCPUProfile()
+	allocs, e := os.Create(strings.TrimSuffix(s.Profile, ".pprof") + ".allocs.pprof")
+	if e != nil {
+		return errors.Join(err, e, f.Close())
+	}
+	return errors.Join(err, f.Close(), pprof.Lookup("allocs").WriteTo(allocs, 0), allocs.Close())
+}
+
 // start starts the engine. It serves until ctx ends; wait returns when it has.
 func (s *engineSpec) start(ctx context.Context) (ready engineReady, wait func() error, err error) {
 	skip, measured := without[s.Engine]
+	if strings.HasPrefix(s.Engine, "halfdoor") { // as "halfdoor serve" does
+		if _, err := gateway.BoundMemory(gateway.MemoryOptions{Root: os.DirFS("/"), Getenv: os.LookupEnv}); err != nil {
+			return ready, nil, err
+		}
+	}
 	switch {
 	case s.Engine == "upstream":
 		h, err := newUpstream(s.Bodies)

@@ -21,7 +21,7 @@ type gatewayRun struct {
 	rounds         int
 	limit          time.Duration // by the wall's clock, for all measuring; 0 is none
 	json           bool
-	root           string
+	root, profile  string
 	out, progress  io.Writer
 }
 
@@ -105,6 +105,7 @@ nginx and caddy take part where they are installed. test/bench/README.md says ho
 	flags.IntVar(&r.rounds, "rounds", 9, "rounds of each engine")
 	flags.BoolVar(&quick, "quick", false, "end within 60 seconds: shorter rounds, fewer, and fewer cases")
 	flags.BoolVar(&r.json, "json", false, "print a line of JSON per measurement")
+	flags.StringVar(&r.profile, "profile", "", "a `FOLDER` for profiles of the engines' processor time, ENGINE.pprof, and allocations, ENGINE.allocs.pprof")
 	flags.StringVar(&r.root, "root", ".", "the project's root, beside which the corpus is looked for without HALFDOOR_CORPUS")
 	return cmd
 }
@@ -135,7 +136,7 @@ func (r *gatewayRun) gateway() (err error) {
 	}
 	engines, notes := installed(r.engines)
 	start := time.Now()
-	b, err := newBed(r.root)
+	b, err := newBed(r.root, r.profile)
 	if err != nil {
 		return err
 	}
