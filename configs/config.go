@@ -231,6 +231,11 @@ type Limits struct {
 	// that whoever tries out tokens is slowed down. Default 0: no limit; at most 1000000. Everyone behind one proxy
 	// shares an address, unless it is among trusted_proxies.
 	SourceCallsPerMinute int `yaml:"source_calls_per_minute"`
+
+	// BreakGlass is how long emergency access, which a caller asks for by the header Break-Glass and a policy grants, lasts
+	// for that account and ticket; it can be opened again 12 hours after its end. A duration, from 1m to 4h; default 15m. It is
+	// remembered in memory: a restart begins anew.
+	BreakGlass Duration `yaml:"break_glass"`
 }
 
 // Log is the operator's log.

@@ -45,6 +45,7 @@ func (c *Config) defaults() {
 		BatchEntries:       100,
 		BatchTime:          seconds(120),
 		PatientsPerHour:    200,
+		BreakGlass:         seconds(15 * 60),
 	}
 	c.DPoP.MaxAge = seconds(60)
 	c.Log = Log{Level: "info", Format: "json"}

@@ -70,6 +70,7 @@ func (c *Config) validateLimits(r *report) {
 	r.count("limits.patients_per_hour", l.PatientsPerHour, 0, 1_000_000)
 	r.count("limits.calls_per_minute", l.CallsPerMinute, 0, 1_000_000)
 	r.count("limits.source_calls_per_minute", l.SourceCallsPerMinute, 0, 1_000_000)
+	r.between("limits.break_glass", l.BreakGlass, time.Minute, 4*time.Hour)
 }
 
 var originForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*$`)

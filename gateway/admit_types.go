@@ -72,7 +72,7 @@ func (a *admission) decide(ctx context.Context, c *call, in *policies.Input) err
 		return err
 	case !dec.Allow:
 		return denied(dec)
-	case dec.Dataset != a.dec.Dataset, dec.Patient != "" && dec.Patient != a.patient():
+	case dec.Dataset != a.dec.Dataset, dec.BreakGlass != a.dec.BreakGlass, dec.Patient != "" && dec.Patient != a.patient():
 		return refusal("policy-denied")
 	}
 	for _, label := range dec.DenyLabels {

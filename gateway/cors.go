@@ -15,10 +15,10 @@ var (
 	corsMethods = strings.Join([]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}, ", ")
 	corsHeaders = strings.Join([]string{
 		"Authorization", "DPoP", "Content-Type", "Prefer", "If-Match", "If-None-Match", "If-None-Exist", "Idempotency-Key",
-		"Ticket-Id", "Ticket-Category", "Purpose-Of-Use", "X-Request-Id", "X-Correlation-Id", "Traceparent",
+		"Ticket-Id", "Ticket-Category", "Purpose-Of-Use", breakGlass, "X-Request-Id", "X-Correlation-Id", "Traceparent",
 	}, ", ")
 	corsExposed = strings.Join([]string{
-		"ETag", "Last-Modified", "Location", "Content-Location", "Retry-After", "WWW-Authenticate", "DPoP-Nonce", "X-Request-Id", "X-Correlation-Id",
+		"ETag", "Last-Modified", "Location", "Content-Location", "Retry-After", "WWW-Authenticate", "DPoP-Nonce", "Break-Glass-Expires", "X-Request-Id", "X-Correlation-Id",
 	}, ", ")
 )
 

@@ -12,6 +12,8 @@ type desk struct {
 	ticket   string // the helpdesk's ticket id
 	category string
 	purpose  string // HL7 v3 PurposeOfUse code
+
+	emergency string // the reason for which the caller asks for emergency access; empty where it does not
 }
 
 // desk reads them from the verified token first. A client that the configuration trusts to
@@ -41,6 +43,13 @@ func (g *generation) desk(caller *auth.Caller, h http.Header) (desk, error) {
 		default:
 			return desk{}, refusal("header-untrusted").naming(s.header)
 		}
+	}
+	switch stated := h.Values(breakGlass); {
+	case len(stated) == 0:
+	case len(stated) > 1 || !reasonForm.MatchString(stated[0]):
+		return desk{}, refusal("header-malformed").naming(breakGlass)
+	default:
+		d.emergency = stated[0]
 	}
 	return d, nil
 }

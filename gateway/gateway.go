@@ -38,6 +38,8 @@ type Options struct {
 
 	Outcomes Outcomes // default those of this process; a test may fill them
 
+	Openings Openings // default those of this process; a test may break it
+
 	InsecureSkip InsecureSkip // only for test/bench
 }
 
@@ -56,6 +58,7 @@ type Gateway struct {
 	rate    *state.Rate
 
 	outcomes Outcomes
+	openings Openings
 	replays  auth.Replays
 
 	encoders encoders // of what leaves
@@ -114,6 +117,9 @@ func New(o Options) (*Gateway, error) {
 	}
 	if g.outcomes = o.Outcomes; g.outcomes == nil {
 		g.outcomes = state.NewOutcomes(state.OutcomesOptions{Now: o.Now})
+	}
+	if g.openings = o.Openings; g.openings == nil {
+		g.openings = state.NewOpenings(state.OpeningsOptions{Now: o.Now})
 	}
 	if g.replays = o.Replays; g.replays == nil {
 		g.replays = state.NewReplays(state.ReplaysOptions{Now: o.Now})

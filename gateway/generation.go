@@ -35,6 +35,7 @@ type generation struct {
 	commonQuotas quotas
 	ownQuotas    map[clientKey]quotas
 	sourceCalls  int // of one source per minute; 0 is no limit
+	emergency    time.Duration
 
 	proxies  []netip.Prefix
 	limits   fhir.Limits
@@ -88,6 +89,7 @@ func build(cfg *configs.Config, before *generation, replays auth.Replays, now fu
 	}
 	g.commonQuotas, g.ownQuotas = quotasOf(cfg)
 	g.sourceCalls = cfg.Limits.SourceCallsPerMinute
+	g.emergency = time.Duration(cfg.Limits.BreakGlass)
 	g.holders.Store(1)
 	defer func() {
 		if err != nil {

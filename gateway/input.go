@@ -33,6 +33,8 @@ func (c *call) input(e errand, req *fhir.Request) *policies.Input {
 		},
 		Network: policies.Network{Source: c.rec.Source},
 		Time:    policies.Clock(c.begun),
+
+		BreakGlass: policies.BreakGlass{Reason: d.emergency},
 	}
 }
 

@@ -72,6 +72,7 @@ func TestOffersOfABundle(t *testing.T) {
 		"halfdoor/data.yaml":                     "nothing: here\n",
 		"halfdoor/datasets/access/data.yaml":     "title: A\nversion: 1\nresources:\n  Location: {id: token, name: keep}\n  Slot: {id: token, schedule: reference, meta.versionId: keep}\nwrite: {Slot: [schedule]}\n",
 		"halfdoor/datasets/scheduling/data.yaml": "title: B\nversion: 1\nresources:\n  Location: {id: token, status: keep}\n",
+		"halfdoor/datasets/emergency/data.yaml":  "title: D\nversion: 1\nresources:\n  Location: {id: token}\n",
 		"halfdoor/datasets/billing/data.yaml":    "title: C\nversion: 1\nresources:\n  Location: {id: token}\n",
 	}))
 	rest := w.get("", "/metadata").json().Get("rest.0")

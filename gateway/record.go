@@ -170,9 +170,6 @@ func (c *call) decided(d *policies.Decision) {
 		}
 		c.rec.Purpose = d.Purpose
 	}
-	if d.BreakGlass {
-		c.rec.Detail = "break-glass"
-	}
 }
 
 // outcome is what the metrics and the operator's log call the end of the call.

@@ -15,7 +15,8 @@ func Judged(r *accesslog.Record) bool { return r.Policy.Code != "" || r.Code == 
 
 // Recorded is what the policy was told about a call, from its record. It is the mapping of input, backwards, but for what
 // a record does not have, which Recorded leaves empty and names by its path in the input:
-// whom the token's launch context names: a record has that there is a patient, not which.
+// whom the token's launch context names, of which a record has that there is a patient, not which; and the reason that was stated
+// for emergency access where the policy did not grant it.
 func Recorded(r *accesslog.Record) (in *policies.Input, lacks []string) {
 	in = &policies.Input{
 		Caller: policies.Caller{
@@ -40,6 +41,12 @@ func Recorded(r *accesslog.Record) (in *policies.Input, lacks []string) {
 			in.Request.Includes = append(in.Request.Includes, p.Name)
 		default:
 			in.Request.Parameters = append(in.Request.Parameters, p.Name)
+		}
+	}
+	if b := r.BreakGlass; b != nil {
+		if in.BreakGlass.Reason = b.Reason; b.Reason == "" {
+			in.BreakGlass.Reason = "recorded" // a reason, and no policy's
+			lacks = append(lacks, "input.break_glass.reason")
 		}
 	}
 	if r.Stated != nil {

@@ -67,6 +67,7 @@ func TestRecorded(t *testing.T) {
 		"no roles":    {w.get(bare, "/Coverage?status=active"), nil},
 		"launched":    {w.get(app, "/Appointment"), []string{"input.context.patient"}},
 		"match":       {w.post(w.token("demo-access", demo.TokenOptions{}), "/Patient/$match", matching(`"name":[{"family":"Quillfeather"}],"birthDate":"1952-07-12"`)), nil},
+		"emergency":   {w.get(desk, "/Slot?status=free", "Break-Glass", "recorded"), []string{"input.break_glass.reason"}},
 		"create":      {w.put("POST", desk, "/Communication", `{"resourceType":"Communication","status":"completed"}`), nil},
 		"conditional": {w.put("PUT", desk, "/Appointment?identifier=1", `{"resourceType":"Appointment","status":"booked"}`), nil},
 	} {

@@ -35,6 +35,8 @@ type RunOptions struct {
 
 	Outcomes Outcomes // as in Options
 
+	Openings Openings // as in Options
+
 	Listener, Admin net.Listener     // Run closes them; default: opened as the configuration says
 	Reload          <-chan os.Signal // each asks for a reload
 	Ready           func(Addresses)  // called once, when calls are served
@@ -56,7 +58,7 @@ func Run(ctx context.Context, o RunOptions) error {
 	if cfg, err = o.Load(); err != nil { // again: what changed before the watch began is in it now
 		return err
 	}
-	g, err := New(Options{Config: cfg, Logger: o.Logger, Version: o.Version, Now: o.Now, LogFS: o.LogFS, Quota: o.Quota, Outcomes: o.Outcomes, Replays: o.Replays})
+	g, err := New(Options{Config: cfg, Logger: o.Logger, Version: o.Version, Now: o.Now, LogFS: o.LogFS, Quota: o.Quota, Outcomes: o.Outcomes, Openings: o.Openings, Replays: o.Replays})
 	if err != nil {
 		return err
 	}

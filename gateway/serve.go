@@ -168,12 +168,8 @@ func (c *call) judge(ctx context.Context, e errand, req *fhir.Request) (*admissi
 		return nil, nil, err
 	}
 	dec, err := c.decide(ctx, e, req)
-	c.decided(dec)
-	if err != nil {
+	if err := c.allowed(e, dec, err); err != nil {
 		return nil, nil, err
-	}
-	if !dec.Allow {
-		return nil, nil, denied(dec)
 	}
 	return &admission{errand: e, gen: c.gen, floor: floor, dec: dec, req: req}, page, nil
 }

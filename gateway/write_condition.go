@@ -112,12 +112,8 @@ func (w *change) create(ctx context.Context) error {
 		return err
 	}
 	dec, err := w.gen.policies.Decide(ctx, w.input(a.errand, &req))
-	w.decided(dec)
-	if err != nil {
+	if err := w.allowed(a.errand, dec, err); err != nil {
 		return err
-	}
-	if !dec.Allow {
-		return denied(dec)
 	}
 	w.ask = &admission{errand: a.errand, gen: a.gen, floor: floor, dec: dec, req: &req}
 	return w.admit()

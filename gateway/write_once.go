@@ -105,6 +105,6 @@ func (w *change) repeat(o *outcome) error {
 		o.Told.Body = nil
 		maps.DeleteFunc(o.Told.Header, func(name, _ string) bool { return name != "Location" }) // which the record names
 	}
-	w.rec.Detail = strings.TrimPrefix(w.rec.Detail+", repeated", ", ")
+	w.rec.Detail = "repeated"
 	return w.hand(o.Told)
 }

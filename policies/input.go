@@ -22,6 +22,8 @@ type Input struct {
 	Context Context
 	Network Network
 	Time    Time
+
+	BreakGlass BreakGlass
 }
 
 // Caller is who calls, from the verified access token.
@@ -56,6 +58,11 @@ type Context struct {
 // Network is where a call comes from.
 type Network struct {
 	Source string // IP address
+}
+
+// BreakGlass is that the caller says this is an emergency.
+type BreakGlass struct {
+	Reason string // a code, of which the policy says what it means; empty where this is no emergency
 }
 
 // Time is the gateway's clock; see [Clock].
@@ -119,7 +126,12 @@ var (
 	keyWeekday = ast.StringTerm("weekday")
 	keyHour    = ast.StringTerm("hour")
 
+	keyBreakGlass = ast.StringTerm("break_glass")
+	keyReason     = ast.StringTerm("reason")
+
 	emptyText = ast.StringTerm("")
+	// calm is that nobody says this is an emergency, as in nearly every call.
+	calm = ast.ObjectTerm(ast.Item(keyReason, emptyText))
 )
 
 // value is the document, made directly: by way of JSON it would cost as much as the decision.
@@ -131,8 +143,8 @@ func (in *Input) value() ast.Value {
 	if binding == "" {
 		binding = "none"
 	}
-	// 17 texts, 9 objects and lists below the document itself.
-	t := make(terms, 0, 17+9+len(in.Caller.Roles)+len(in.Request.Parameters)+len(in.Request.Includes))
+	// 18 texts, 10 objects and lists below the document itself.
+	t := make(terms, 0, 18+10+len(in.Caller.Roles)+len(in.Request.Parameters)+len(in.Request.Includes))
 	return ast.NewObject(
 		[2]*ast.Term{keyVersion, ast.InternedTerm(version)},
 		[2]*ast.Term{keyCaller, t.object(
@@ -170,6 +182,7 @@ func (in *Input) value() ast.Value {
 			[2]*ast.Term{keyWeekday, t.text(in.Time.Weekday)},
 			[2]*ast.Term{keyHour, ast.InternedTerm(in.Time.Hour)},
 		)},
+		[2]*ast.Term{keyBreakGlass, t.emergency(in.BreakGlass)},
 	)
 }
 
@@ -187,6 +200,13 @@ func (t *terms) text(s string) *ast.Term {
 		return emptyText
 	}
 	return t.add(ast.String(s))
+}
+
+func (t *terms) emergency(b BreakGlass) *ast.Term {
+	if b.Reason == "" {
+		return calm
+	}
+	return t.object([2]*ast.Term{keyReason, t.text(b.Reason)})
 }
 
 func (t *terms) object(members ...[2]*ast.Term) *ast.Term { return t.add(ast.NewObject(members...)) }

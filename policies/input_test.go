@@ -94,6 +94,8 @@ func TestInputValues(t *testing.T) {
 		Context: policies.Context{Patient: "p", Encounter: "e", EHR: "main", Tenant: "north"},
 		Network: policies.Network{Source: "192.0.2.1"},
 		Time:    policies.Time{Weekday: "monday", Hour: 23},
+
+		BreakGlass: policies.BreakGlass{Reason: "records-down"},
 	}
 	const want = `{
 		"version": 1,
@@ -104,7 +106,8 @@ func TestInputValues(t *testing.T) {
 			"includes": ["_include=Slot:schedule"], "operation": "match", "entries": 3},
 		"context": {"patient": "p", "encounter": "e", "ehr": "main", "tenant": "north"},
 		"network": {"source": "192.0.2.1"},
-		"time": {"weekday": "monday", "hour": 23}
+		"time": {"weekday": "monday", "hour": 23},
+		"break_glass": {"reason": "records-down"}
 	}`
 	var got, wanted any
 	if err := json.Unmarshal(policies.InputJSON(t, in), &got); err != nil {

@@ -169,7 +169,7 @@ func TestMisspeltSettingsRefuse(t *testing.T) {
 
 func TestDefaultDatasets(t *testing.T) {
 	e := load(t, policies.Options{})
-	if got, want := e.Datasets(), []string{"access", "billing", "scheduling"}; !slices.Equal(got, want) {
+	if got, want := e.Datasets(), []string{"access", "billing", "emergency", "scheduling"}; !slices.Equal(got, want) {
 		t.Fatalf("datasets are %v, want %v", got, want)
 	}
 	covered := map[string]bool{}

@@ -214,6 +214,7 @@ func (c *cursor) record(r *Record) bool {
 			p := &r.Policy
 			return c.str(`"revision":`, &p.Revision) && c.str(`"dataset":`, &p.Dataset) && c.num(`"version":`, &p.Version) && c.str(`"code":`, &p.Code)
 		}) &&
+		c.breakGlass(&r.BreakGlass) &&
 		c.num(`"status":`, &r.Status) && c.str(`"code":`, &r.Code) && c.str(`"reason":`, &r.Reason) &&
 		c.strs(`"subjects":`, &r.Subjects) && c.strs(`"patients":`, &r.Patients) && c.strs(`"written":`, &r.Written)
 	if !ok {
@@ -262,6 +263,19 @@ func (c *cursor) totals(to **Totals) bool {
 		return c.int64(`"bytes_in":`, &t.BytesIn) && c.int64(`"bytes_out":`, &t.BytesOut) && c.counts(`"released":`, &t.Released) &&
 			c.dropped(&t.Dropped) && c.counts(`"removed":`, &t.Removed) && c.counts(`"tokenized":`, &t.Tokenized) &&
 			c.counts(`"unknown":`, &t.Unknown) && c.counts(`"missing":`, &t.Missing)
+	})
+}
+
+func (c *cursor) breakGlass(to **BreakGlass) bool {
+	return c.object(`"break_glass":`, func() bool {
+		b := new(BreakGlass)
+		if c.text != "" {
+			*to = b
+		}
+		if len(c.b) > c.at && c.b[c.at] == '}' {
+			return true
+		}
+		return c.str(`"reason":`, &b.Reason) && c.field(`"opened":`) && c.time(&b.Opened) && c.field(`"expires":`) && c.time(&b.Expires)
 	})
 }
 

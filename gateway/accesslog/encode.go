@@ -126,6 +126,9 @@ func (r *Record) MarshalZerologObject(e *zerolog.Event) {
 	if r.Policy != (Policy{}) {
 		e.Object("policy", &r.Policy)
 	}
+	if r.BreakGlass != nil {
+		e.Object("break_glass", r.BreakGlass)
+	}
 	num(e, "status", r.Status)
 	str(e, "code", r.Code)
 	str(e, "reason", r.Reason)
@@ -194,6 +197,15 @@ func (p *Policy) MarshalZerologObject(e *zerolog.Event) {
 	str(e, "dataset", p.Dataset)
 	num(e, "version", p.Version)
 	str(e, "code", p.Code)
+}
+
+// MarshalZerologObject writes the emergency, its times as the record's own.
+func (b *BreakGlass) MarshalZerologObject(e *zerolog.Event) {
+	if *b != (BreakGlass{}) {
+		e.Str("reason", b.Reason)
+		e.Str("opened", b.Opened.UTC().Format(timeForm))
+		e.Str("expires", b.Expires.UTC().Format(timeForm))
+	}
 }
 
 // MarshalZerologObject writes the totals, the maps by key.

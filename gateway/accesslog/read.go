@@ -22,9 +22,10 @@ type Query struct {
 	// Patient is a keyed hash from [Hasher.Patient], or a token as a client was given it, with or
 	// without "Patient/". A record fits that names the patient, or that asked for it by id. Another
 	// resource's reference ("Appointment/…") finds where that was disclosed.
-	Patient string
-	Since   time.Time // not before
-	Until   time.Time // before
+	Patient    string
+	BreakGlass bool      // asked for emergency access, whatever came of it
+	Since      time.Time // not before
+	Until      time.Time // before
 }
 
 // Read yields the records that fit one of the queries, or all without a query, oldest first. It reads to
@@ -155,6 +156,7 @@ func (s *scan) fits(r *Record) bool {
 func (q *Query) Fits(r *Record) bool {
 	return (q.Ticket == "" || r.Ticket.ID == q.Ticket) &&
 		(q.Correlation == "" || r.Correlation == q.Correlation || r.RequestID == q.Correlation || strings.HasPrefix(r.RequestID, q.Correlation+"#")) &&
+		(!q.BreakGlass || r.BreakGlass != nil) &&
 		(q.Actor == "" || r.Actor.Subject == q.Actor || r.Actor.Client == q.Actor) &&
 		(q.Since.IsZero() || !r.Time.Before(q.Since)) &&
 		(q.Until.IsZero() || r.Time.Before(q.Until)) &&
@@ -179,6 +181,9 @@ func (q *Query) needles() (needles [][]byte) {
 		if value != "" && !escaped {
 			needles = append(needles, []byte(value))
 		}
+	}
+	if q.BreakGlass {
+		needles = append(needles, []byte(`"break_glass"`))
 	}
 	return needles
 }

@@ -47,31 +47,32 @@ func (k Kind) known() bool {
 // patient is a token ([Record].Subjects) or a keyed hash ([Record].Patients, from [Hasher.Patient]),
 // and the value of a parameter is a keyed hash ([Hasher.Hash]).
 type Record struct {
-	Version     int       `json:"v"`                    // always [Version]; set by Append
-	Time        time.Time `json:"time"`                 // UTC; set by Append where zero
-	Kind        Kind      `json:"kind"`                 // required
-	Clock       string    `json:"clock,omitzero"`       // "wednesday 5": weekday and hour of the call's beginning as rules on hours saw it; empty where it is that of Time
-	Correlation string    `json:"correlation,omitzero"` // joins the records of one call, and the calls of one task
-	RequestID   string    `json:"request_id,omitzero"`  // one HTTP request
-	Trace       string    `json:"trace,omitzero"`       // W3C trace id
-	Actor       Actor     `json:"actor,omitzero"`       // who
-	Source      string    `json:"source,omitzero"`      // IP address that the call came from
-	Request     Request   `json:"request,omitzero"`     // what
-	EHR         string    `json:"ehr,omitzero"`         // where to: the configured name of the server
-	Tenant      string    `json:"tenant,omitzero"`
-	Ticket      Ticket    `json:"ticket,omitzero"`   // why
-	Purpose     string    `json:"purpose,omitzero"`  // HL7 v3 PurposeOfUse
-	Stated      *string   `json:"stated,omitzero"`   // the purpose as the caller stated it, or none, where it was judged by another
-	Policy      Policy    `json:"policy,omitzero"`   // by which rule
-	Status      int       `json:"status,omitzero"`   // HTTP status that the client is answered with
-	Code        string    `json:"code,omitzero"`     // the gateway's error code
-	Reason      string    `json:"reason,omitzero"`   // the policy's, or the refusal's
-	Subjects    []string  `json:"subjects,omitzero"` // "Patient/<token>": disclosed, by the token that this client was given
-	Patients    []string  `json:"patients,omitzero"` // the patients among them, by keyed hashes that outlive the tokens
-	Written     []string  `json:"written,omitzero"`  // paths of the elements that a write sets, changes or removes: "Appointment.status"; never a value
-	More        bool      `json:"more,omitzero"`     // further records of this call follow
-	Totals      *Totals   `json:"totals,omitzero"`   // what left and what did not
-	Detail      string    `json:"detail,omitzero"`   // of an administrative act, an abort, a recovery or a repeated write; never patient data
+	Version     int         `json:"v"`                    // always [Version]; set by Append
+	Time        time.Time   `json:"time"`                 // UTC; set by Append where zero
+	Kind        Kind        `json:"kind"`                 // required
+	Clock       string      `json:"clock,omitzero"`       // "wednesday 5": weekday and hour of the call's beginning as rules on hours saw it; empty where it is that of Time
+	Correlation string      `json:"correlation,omitzero"` // joins the records of one call, and the calls of one task
+	RequestID   string      `json:"request_id,omitzero"`  // one HTTP request
+	Trace       string      `json:"trace,omitzero"`       // W3C trace id
+	Actor       Actor       `json:"actor,omitzero"`       // who
+	Source      string      `json:"source,omitzero"`      // IP address that the call came from
+	Request     Request     `json:"request,omitzero"`     // what
+	EHR         string      `json:"ehr,omitzero"`         // where to: the configured name of the server
+	Tenant      string      `json:"tenant,omitzero"`
+	Ticket      Ticket      `json:"ticket,omitzero"`      // why
+	Purpose     string      `json:"purpose,omitzero"`     // HL7 v3 PurposeOfUse
+	Stated      *string     `json:"stated,omitzero"`      // the purpose as the caller stated it, or none, where it was judged by another
+	Policy      Policy      `json:"policy,omitzero"`      // by which rule
+	BreakGlass  *BreakGlass `json:"break_glass,omitzero"` // of a call that asked for emergency access, whatever came of it
+	Status      int         `json:"status,omitzero"`      // HTTP status that the client is answered with
+	Code        string      `json:"code,omitzero"`        // the gateway's error code
+	Reason      string      `json:"reason,omitzero"`      // the policy's, or the refusal's
+	Subjects    []string    `json:"subjects,omitzero"`    // "Patient/<token>": disclosed, by the token that this client was given
+	Patients    []string    `json:"patients,omitzero"`    // the patients among them, by keyed hashes that outlive the tokens
+	Written     []string    `json:"written,omitzero"`     // paths of the elements that a write sets, changes or removes: "Appointment.status"; never a value
+	More        bool        `json:"more,omitzero"`        // further records of this call follow
+	Totals      *Totals     `json:"totals,omitzero"`      // what left and what did not
+	Detail      string      `json:"detail,omitzero"`      // of an administrative act, an abort, a recovery or a repeated write; never patient data
 
 	// Sequence is the record's number in the log, from 0: the index of its leaf in the Merkle tree.
 	// The log sets it.
@@ -124,6 +125,14 @@ type Parameter struct {
 type Ticket struct {
 	ID       string `json:"id,omitzero"`
 	Category string `json:"category,omitzero"`
+}
+
+// BreakGlass is emergency access: for what reason, a code out of the policy's list, and from when to when. It is
+// empty where a call asked for it and the policy did not grant it: what such a call states as its reason may be anything.
+type BreakGlass struct {
+	Reason  string    `json:"reason,omitzero"`
+	Opened  time.Time `json:"opened,omitzero"`
+	Expires time.Time `json:"expires,omitzero"`
 }
 
 // Policy is what decided.

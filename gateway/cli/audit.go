@@ -83,6 +83,7 @@ DIR may hold the logs of several replicas, each in a folder of its own.`,
 	f.StringVar(&q.Correlation, "correlation", "", "records of this correlation or request `ID`")
 	f.StringVar(&q.Actor, "actor", "", "records of this subject or client `ID`")
 	f.StringVar(&q.Patient, "patient", "", "records that name this patient: a token, a keyed hash, or with --config the real `ID`")
+	f.BoolVar(&q.BreakGlass, "break-glass", false, "records of calls that asked for emergency access, whatever came of it")
 	f.StringVar(&format, "format", "jsonl", "jsonl or table")
 	f.StringVar(&config, "config", "", "the gateway's configuration `FILE`, for a patient's real id")
 	f.StringVar(&ehr, "ehr", "", "with --config: the `NAME` of the patient's EHR; default each")

@@ -12,7 +12,7 @@ import (
 
 // An anomaly is what a reviewer should look at.
 type anomaly struct {
-	Kind   string    `json:"kind"` // "patients", "off-hours", "refusals", "enumeration", "break-glass"
+	Kind   string    `json:"kind"` // "patients", "off-hours", "refusals", "enumeration", "break-glass", "break-glass-refused"
 	Time   time.Time `json:"time"` // of the record at which the threshold was reached
 	Actor  string    `json:"actor"`
 	Count  int       `json:"count"`
@@ -29,6 +29,7 @@ type thresholds struct {
 type habits struct {
 	patients               map[string]bool
 	off, refusals, unknown int
+	emergencies            map[time.Time]bool // by when they were opened; the zero time for one that was not granted
 }
 
 // watch counts day by day, and holds one day.
@@ -52,7 +53,7 @@ func (w *watch) add(e accesslog.Entry) error {
 	k := accountKey{e.Actor.Issuer, e.Actor.Subject, e.Actor.Client}
 	h := w.actors[k]
 	if h == nil {
-		h = &habits{patients: map[string]bool{}}
+		h = &habits{patients: map[string]bool{}, emergencies: map[time.Time]bool{}}
 		w.actors[k] = h
 	}
 	tell := func(kind string, n int) error {
@@ -63,6 +64,16 @@ func (w *watch) add(e accesslog.Entry) error {
 			return tell(kind, *n)
 		}
 		return nil
+	}
+	if b := e.BreakGlass; b != nil && !h.emergencies[b.Opened] {
+		h.emergencies[b.Opened] = true
+		kind := "break-glass"
+		if b.Reason == "" {
+			kind = "break-glass-refused"
+		}
+		if err := tell(kind, 1); err != nil {
+			return err
+		}
 	}
 	if e.Kind == accesslog.KindRefusal {
 		if err := reached("refusals", &h.refusals, w.refusals); err != nil {
@@ -87,11 +98,6 @@ func (w *watch) add(e accesslog.Entry) error {
 			}
 		}
 	}
-	if e.Kind == accesslog.KindAccess && emergency(e.Detail) {
-		if err := tell("break-glass", 1); err != nil {
-			return err
-		}
-	}
 	if e.Kind == accesslog.KindAccess && (at.Hour() < w.from || at.Hour() >= w.to) {
 		return reached("off-hours", &h.off, w.off)
 	}
@@ -108,9 +114,9 @@ func anomaliesCommand() *cobra.Command {
 		Short: "Name what a reviewer should look at",
 		Long: `Name, for each actor and day, where a threshold is reached: distinct patients
 (--patients), calls answered outside the hours (--off-hours, --from, --to, --zone),
-refusals in a row (--refusals), ids in a row that are not there (--unknown), and each
-emergency access (break-glass). No record says that one was reviewed, so each is
-named. A threshold of 0 turns its kind off. The exit status is 1 where there is any
+refusals in a row (--refusals), ids in a row that are not there (--unknown), each
+opening of emergency access (break-glass), and that it was asked for in vain. No record
+says that one was reviewed, so each is named. A threshold of 0 turns its kind off. The exit status is 1 where there is any
 anomaly, and where part of the log could not be read.`,
 		Example: "  halfdoor audit anomalies --log LOG --since 2026-03-01 --patients 80",
 		Args:    noArgs,

@@ -11,35 +11,36 @@ import (
 
 // A call is what the records of one request say together. Its JSON is what "audit trace --json" prints.
 type call struct {
-	RequestID   string            `json:"request_id,omitzero"`
-	Correlation string            `json:"correlation,omitzero"`
-	Trace       string            `json:"trace,omitzero"`
-	Kind        accesslog.Kind    `json:"kind"` // of its last record
-	Begun       time.Time         `json:"begun"`
-	Ended       time.Time         `json:"ended"` // by its last record
-	Complete    bool              `json:"complete"`
-	Actor       accesslog.Actor   `json:"actor,omitzero"`
-	Source      string            `json:"source,omitzero"`
-	Request     accesslog.Request `json:"request,omitzero"`
-	EHR         string            `json:"ehr,omitzero"`
-	Tenant      string            `json:"tenant,omitzero"`
-	Ticket      accesslog.Ticket  `json:"ticket,omitzero"`
-	Purpose     string            `json:"purpose,omitzero"`
-	Policy      accesslog.Policy  `json:"policy,omitzero"`
-	Status      int               `json:"status,omitzero"`
-	Code        string            `json:"code,omitzero"`
-	Reason      string            `json:"reason,omitzero"`
-	Detail      string            `json:"detail,omitzero"`
-	Intended    bool              `json:"intended,omitzero"` // a write was recorded before the EHR was asked
-	Written     []string          `json:"written,omitzero"`
-	About       int               `json:"about,omitzero"`    // patients whom the write named before
-	Released    bool              `json:"released,omitzero"` // something was released
-	Patients    int               `json:"patients,omitzero"` // of whom something was released
-	Subjects    []string          `json:"subjects,omitzero"` // the first of them
-	More        int               `json:"more_subjects,omitzero"`
-	Totals      *accesslog.Totals `json:"totals,omitzero"`
-	Records     []string          `json:"records"`
-	Entries     []*call           `json:"entries,omitzero"` // of a batch or transaction
+	RequestID   string                `json:"request_id,omitzero"`
+	Correlation string                `json:"correlation,omitzero"`
+	Trace       string                `json:"trace,omitzero"`
+	Kind        accesslog.Kind        `json:"kind"` // of its last record
+	Begun       time.Time             `json:"begun"`
+	Ended       time.Time             `json:"ended"` // by its last record
+	Complete    bool                  `json:"complete"`
+	Actor       accesslog.Actor       `json:"actor,omitzero"`
+	Source      string                `json:"source,omitzero"`
+	Request     accesslog.Request     `json:"request,omitzero"`
+	EHR         string                `json:"ehr,omitzero"`
+	Tenant      string                `json:"tenant,omitzero"`
+	Ticket      accesslog.Ticket      `json:"ticket,omitzero"`
+	Purpose     string                `json:"purpose,omitzero"`
+	Policy      accesslog.Policy      `json:"policy,omitzero"`
+	BreakGlass  *accesslog.BreakGlass `json:"break_glass,omitzero"`
+	Status      int                   `json:"status,omitzero"`
+	Code        string                `json:"code,omitzero"`
+	Reason      string                `json:"reason,omitzero"`
+	Detail      string                `json:"detail,omitzero"`
+	Intended    bool                  `json:"intended,omitzero"` // a write was recorded before the EHR was asked
+	Written     []string              `json:"written,omitzero"`
+	About       int                   `json:"about,omitzero"`    // patients whom the write named before
+	Released    bool                  `json:"released,omitzero"` // something was released
+	Patients    int                   `json:"patients,omitzero"` // of whom something was released
+	Subjects    []string              `json:"subjects,omitzero"` // the first of them
+	More        int                   `json:"more_subjects,omitzero"`
+	Totals      *accesslog.Totals     `json:"totals,omitzero"`
+	Records     []string              `json:"records"`
+	Entries     []*call               `json:"entries,omitzero"` // of a batch or transaction
 
 	number string // of an entry
 }
@@ -58,7 +59,7 @@ func (c *call) add(e accesslog.Entry) {
 	c.Records = append(c.Records, place(e))
 	c.Kind, c.Ended, c.Complete = e.Kind, e.Time, !e.More
 	c.Actor, c.Source, c.Request, c.EHR, c.Tenant = e.Actor, e.Source, e.Request, e.EHR, e.Tenant
-	c.Ticket, c.Purpose, c.Policy = e.Ticket, e.Purpose, e.Policy
+	c.Ticket, c.Purpose, c.Policy, c.BreakGlass = e.Ticket, e.Purpose, e.Policy, e.BreakGlass
 	c.Status, c.Code, c.Reason, c.Detail = e.Status, e.Code, e.Reason, e.Detail
 	if e.Totals != nil {
 		c.Totals = e.Totals

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -193,20 +194,17 @@ func (c *call) because() string {
 	if c.Purpose != "" {
 		why = append(why, "purpose "+c.Purpose)
 	}
-	if c.breakGlass() {
-		why = append(why, "BREAK-GLASS")
+	switch b := c.BreakGlass; {
+	case b == nil:
+	case b.Reason == "":
+		why = append(why, "BREAK-GLASS asked for and not granted")
+	default:
+		why = append(why, "BREAK-GLASS for "+b.Reason+", open from "+b.Opened.Format(time.RFC3339)+" to "+b.Expires.Format(time.RFC3339))
 	}
 	if len(why) == 0 && c.Kind != accesslog.KindAdmin && c.Kind != accesslog.KindRecovery {
 		return "no ticket and no purpose are recorded"
 	}
 	return strings.Join(why, ", ")
-}
-
-// breakGlass says whether the policy granted an emergency access.
-func (c *call) breakGlass() bool { return emergency(c.Detail) }
-
-func emergency(detail string) bool {
-	return detail == "break-glass" || strings.HasPrefix(detail, "break-glass,")
 }
 
 // decided says what the policy said, and whether it was the policy that refused.

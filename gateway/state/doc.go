@@ -1,6 +1,6 @@
 // Package state is what calls share, whichever generation of the configuration they run
 // under: how many patients an actor was told of, how often a client calls, what a write came to,
-// which proofs of possession were used.
+// which proofs of possession were used, for how long emergency access is open.
 //
 // Each store is held in memory, is bounded, and refuses when it cannot know: a store that is
 // full forgets nothing that still counts. The counts hold no name and no id of a patient, only the

@@ -84,7 +84,7 @@ var exported = []telling{
 	{"patch", call(accesslog.KindAccess, "patch", one), balp.Update, "PatientUpdate"},
 	{"delete", call(accesslog.KindAccess, "delete", one), balp.Delete, "PatientDelete"},
 	{"delete of no patient", call(accesslog.KindAccess, "delete", nil), balp.Delete, "Delete"},
-	{"in an emergency", call(accesslog.KindAccess, "read", func(r *accesslog.Record) { one(r); r.Detail = "break-glass" }), balp.Read, "PatientRead"},
+	{"in an emergency", call(accesslog.KindAccess, "read", func(r *accesslog.Record) { one(r); r.BreakGlass = &accesslog.BreakGlass{Reason: "records-down"} }), balp.Read, "PatientRead"},
 	{"by an app alone", call(accesslog.KindAccess, "read", func(r *accesslog.Record) { one(r); r.Actor = accesslog.Actor{Client: "nightly", Subject: "nightly"} }), balp.Read, "PatientRead"},
 	{"with nothing that could be left out", call(accesslog.KindAccess, "read", func(r *accesslog.Record) {
 		*r = accesslog.Record{Kind: r.Kind, Time: r.Time, Request: accesslog.Request{Interaction: "read", Type: "Slot"}}
@@ -99,7 +99,7 @@ var exported = []telling{
 		*r = accesslog.Record{Kind: r.Kind, Time: r.Time, Status: 401, Code: "token-missing", Request: accesslog.Request{Method: "GET"}}
 	}), balp.Refusal, ""},
 	{"refusal of a write that was looked at", call(accesslog.KindRefusal, "patch", func(r *accesslog.Record) { one(r); r.Status, r.Code = 502, "write-unknown" }), balp.Refusal, ""},
-	{"cut", call(accesslog.KindClose, "search-type", func(r *accesslog.Record) { r.Code, r.Detail = "ehr-cut", "break-glass, aborted" }), balp.Cut, ""},
+	{"cut", call(accesslog.KindClose, "search-type", func(r *accesslog.Record) { r.Code, r.Detail = "ehr-cut", "aborted" }), balp.Cut, ""},
 	{"start", &accesslog.Record{Kind: accesslog.KindAdmin, Code: "start", Detail: "v1, policy rev 1"}, balp.Admin, ""},
 	{"reload", &accesslog.Record{Kind: accesslog.KindAdmin, Code: "reload-refused", Detail: "the old configuration goes on"}, balp.Admin, ""},
 	{"a reviewer's query", &accesslog.Record{Kind: accesslog.KindAdmin, Code: "audit-query", Actor: accesslog.Actor{Subject: "uid 1000"}, Ticket: accesslog.Ticket{ID: "REV-1"}}, balp.Admin, ""},

@@ -105,7 +105,7 @@ func carriedOut(r *accesslog.Record) class {
 	if strings.HasSuffix(r.Detail, "repeated") { // the EHR was not asked again: counting it would count the write twice
 		c.kind, c.profile = Other, ""
 	}
-	if r.Detail == "break-glass" || strings.HasPrefix(r.Detail, "break-glass,") {
+	if r.BreakGlass != nil {
 		c.subtypes = append(c.subtypes, override)
 	}
 	return c

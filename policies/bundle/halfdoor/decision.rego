@@ -9,7 +9,9 @@ package halfdoor
 # METADATA
 # title: The decision
 # entrypoint: true
-decision := {
+decision := emergency if {
+	input.break_glass.reason != ""
+} else := {
 	"allow": true,
 	"reason": {"code": "policy-allowed", "text": data.halfdoor.reasons["policy-allowed"]},
 	"dataset": desk.dataset,
@@ -26,6 +28,9 @@ decision := {
 	within_hours
 } else := refusal("policy-interaction") if {
 	not interaction_allowed
+} else := refusal("policy-break-glass") if {
+	count(desks_held) == 0
+	emergency_role
 } else := refusal("policy-role") if {
 	count(desks_held) == 0
 } else := refusal("policy-desk") if {

@@ -21,6 +21,7 @@ call := {
 	"context": {"patient": "", "encounter": "", "ehr": "main", "tenant": "main"},
 	"network": {"source": "192.0.2.10"},
 	"time": {"weekday": "monday", "hour": 9},
+	"break_glass": {"reason": ""},
 }
 
 # The call with what changes says laid over it.
