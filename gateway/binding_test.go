@@ -127,7 +127,8 @@ func TestDPoP(t *testing.T) {
 				(c.scheme == "DPoP") != strings.Contains(challenge, `algs="RS256 `) {
 				t.Errorf("WWW-Authenticate %q", challenge)
 			}
-			if rec := w.record(r); rec.Kind != accesslog.KindRefusal || rec.Code != c.code || rec.Status != 401 || len(rec.Subjects) != 0 {
+			if rec := w.record(r); rec.Kind != accesslog.KindRefusal || rec.Code != c.code || rec.Status != 401 || len(rec.Subjects) != 0 ||
+				rec.Actor.Client != "demo-access" || (rec.Actor.Binding == "dpop") != (c.token != bearer) {
 				t.Errorf("record %+v", rec)
 			}
 		})
@@ -161,7 +162,7 @@ func TestDPoPNonce(t *testing.T) {
 	if r.status != 401 || r.code() != "dpop-nonce" || nonce == "" || !strings.Contains(r.header.Get("WWW-Authenticate"), `error="use_dpop_nonce"`) {
 		t.Fatalf("%d %s %q", r.status, r.body, nonce)
 	}
-	if rec := w.record(r); rec.Code != "dpop-nonce" || rec.Kind != accesslog.KindRefusal {
+	if rec := w.record(r); rec.Code != "dpop-nonce" || rec.Kind != accesslog.KindRefusal || rec.Actor.Client != "demo-access" {
 		t.Errorf("record %+v", rec)
 	}
 	if r := call(nonce); r.status != 200 || r.header.Get("DPoP-Nonce") == "" {
@@ -256,7 +257,7 @@ func TestMTLS(t *testing.T) {
 		if r.status != 401 || r.code() != c.code || !strings.HasPrefix(r.header.Get("WWW-Authenticate"), `Bearer realm="halfdoor", error="invalid_token"`) {
 			t.Errorf("%s: %d %s", c.name, r.status, r.body)
 		}
-		if rec := w.record(r); rec.Kind != accesslog.KindRefusal || rec.Code != c.code {
+		if rec := w.record(r); rec.Kind != accesslog.KindRefusal || rec.Code != c.code || rec.Actor.Client != "demo-access" || (rec.Actor.Binding == "mtls") != (c.token == bound) {
 			t.Errorf("%s: record %+v", c.name, rec)
 		}
 	}

@@ -51,8 +51,9 @@ type setting func(*worldOptions)
 type worldOptions struct {
 	config func(yaml string) string // changes the configuration
 	run    func(*gateway.RunOptions)
-	ehr    http.Handler      // instead of the sandbox, below its origin
-	bundle map[string]string // rules of a policy folder
+	ehr    http.Handler                    // instead of the sandbox, below its origin
+	issuer func(http.Handler) http.Handler // around the authorization server
+	bundle map[string]string               // rules of a policy folder
 }
 
 func withConfig(f func(string) string) setting { return func(o *worldOptions) { o.config = f } }
@@ -113,7 +114,11 @@ func newWorld(t *testing.T, settings ...setting) *world {
 	}
 	pair, err := tls.LoadX509KeyPair(filepath.Join(w.dir, "certs/server.pem"), filepath.Join(w.dir, "certs/server-key.pem"))
 	check(t, err)
-	issuer := httptest.NewUnstartedServer(w.issuer)
+	var authorization http.Handler = w.issuer
+	if o.issuer != nil {
+		authorization = o.issuer(authorization)
+	}
+	issuer := httptest.NewUnstartedServer(authorization)
 	issuer.Listener.Close()
 	issuer.Listener, issuer.TLS = issuerL, &tls.Config{Certificates: []tls.Certificate{pair}}
 	issuer.StartTLS()

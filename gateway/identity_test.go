@@ -1,6 +1,8 @@
 package gateway_test
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"crypto/tls"
 	"encoding/base64"
 	"io"
@@ -32,6 +34,26 @@ func repay(token string, change func(string) string) string {
 	return parts[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(change(string(payload)))) + "." + parts[2]
 }
 
+// kid is the id of the key by which a token is signed.
+func kid(token string) string {
+	head, _, _ := strings.Cut(token, ".")
+	doc, _ := base64.RawURLEncoding.DecodeString(head)
+	return gjson.GetBytes(doc, "kid").String()
+}
+
+// byPublicKey signs a token's claims with the issuer's public key as if it were a secret, which a careless verifier takes.
+func byPublicKey(w *world, token string) string {
+	resp, err := w.client.Get(w.issuer.URL() + "/keys")
+	check(w.t, err)
+	defer resp.Body.Close()
+	published, err := io.ReadAll(resp.Body)
+	check(w.t, err)
+	unsigned := rehead(token[:strings.LastIndex(token, ".")], `{"alg":"HS256","kid":"`+kid(token)+`"}`)
+	mac := hmac.New(sha256.New, []byte(gjson.GetBytes(published, "keys.0").Raw))
+	mac.Write([]byte(unsigned))
+	return unsigned + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
 // TestBadTokens tries every bad token at the running gateway: each has its own code and its
 // record, and none is told more than that.
 func TestBadTokens(t *testing.T) {
@@ -51,6 +73,9 @@ func TestBadTokens(t *testing.T) {
 		{"none", rehead(good, `{"alg":"none"}`), "token-algorithm"},
 		{"a symmetric algorithm", rehead(good, `{"alg":"HS256","kid":"a"}`), "token-algorithm"},
 		{"an algorithm that is not configured", rehead(good, `{"alg":"RS512","kid":"a"}`), "token-algorithm"},
+		{"a symmetric algorithm, by the public key", byPublicKey(w, good), "token-algorithm"},
+		{"an algorithm for another kind of key", rehead(good, `{"alg":"RS256","kid":"`+kid(good)+`"}`), "token-key"},
+		{"an algorithm for another curve", rehead(good, `{"alg":"ES384","kid":"`+kid(good)+`"}`), "token-key"},
 		{"crit", rehead(good, `{"alg":"ES256","kid":"a","crit":["x"],"x":1}`), "token-critical"},
 		{"b64", rehead(good, `{"alg":"ES256","kid":"a","b64":false}`), "token-critical"},
 		{"its own key", rehead(good, `{"alg":"ES256","kid":"a","jwk":{"kty":"EC"}}`), "token-embedded-key"},
@@ -124,7 +149,7 @@ func TestTenants(t *testing.T) {
 		if r.status != 401 || r.code() != "token-tenant" || w.ehr.Requests() != before {
 			t.Fatalf("another's: %d %s", r.status, r.code())
 		}
-		if rec := w.record(r); rec.Code != "token-tenant" || rec.Tenant != "east" || rec.Kind != accesslog.KindRefusal {
+		if rec := w.record(r); rec.Code != "token-tenant" || rec.Tenant != "east" || rec.Kind != accesslog.KindRefusal || rec.Actor.Client != "demo-access" {
 			t.Errorf("record %+v", rec)
 		}
 	}

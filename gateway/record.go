@@ -107,6 +107,13 @@ func (c *call) by(a *auth.Caller) {
 	}
 }
 
+// byTokenOf names whose token a call was refused with, where the token itself was good.
+func (c *call) byTokenOf(err error) {
+	if e := (*auth.Error)(nil); errors.As(err, &e) && e.Caller != nil {
+		c.by(e.Caller)
+	}
+}
+
 func (c *call) about(d desk) {
 	c.rec.Ticket = accesslog.Ticket{ID: d.ticket, Category: d.category}
 	c.rec.Purpose = d.purpose

@@ -56,6 +56,7 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 	// Who is calling? No body has been read.
 	caller, err := c.authenticate(ctx, credentials(r, route, below))
 	if err != nil {
+		c.byTokenOf(err)
 		return err
 	}
 	c.by(caller)

@@ -86,11 +86,14 @@ func (a *Authenticator) authenticate(ctx context.Context, r Request, scheme, raw
 	if refused != nil {
 		return nil, refused
 	}
-	if !v.source.opens(r.Tenant) {
-		return nil, v.source.fail(CodeTenant)
+	code := CodeTenant
+	if v.source.opens(r.Tenant) {
+		code = a.prove(r, scheme, raw, v)
 	}
-	if code := a.prove(r, scheme, raw, v); code != "" {
-		return nil, v.source.fail(code)
+	if code != "" {
+		e := v.source.fail(code)
+		e.Caller = v.caller
+		return nil, e
 	}
 	return v.caller, nil
 }

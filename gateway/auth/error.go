@@ -99,6 +99,10 @@ type Error struct {
 	// Nonce is to be handed out in the header DPoP-Nonce; "" for none.
 	Nonce string
 
+	// Caller is whose token it is, where the token itself is good and only its use is refused: for another tenant, or
+	// without proof of the key that it is bound to. Whoever used it may be somebody else.
+	Caller *Caller
+
 	err error
 }
 
