@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/util"
 )
@@ -164,6 +163,3 @@ func fields(values []ast.Value) string {
 	}
 	return strings.Join(names, ", ")
 }
-
-// asTerm hands a result on as it is, in place of a conversion to maps.
-func asTerm(t *ast.Term, _ *rego.EvalContext) (any, error) { return t, nil }

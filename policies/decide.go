@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
@@ -49,13 +48,13 @@ func (e *Engine) evaluate(ctx context.Context, in *Input) (ast.Value, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	// One timer, in place of the goroutine that rego would start to watch a context with a deadline.
+	// One timer, in place of a goroutine that watches a context with a deadline.
 	cancel := topdown.NewCancel()
 	timer := time.AfterFunc(e.budget, cancel.Cancel)
 	defer timer.Stop()
 	defer context.AfterFunc(ctx, cancel.Cancel)()
 
-	results, err := e.query.Eval(ctx, rego.EvalParsedInput(in.value()), rego.EvalExternalCancel(cancel))
+	values, err := e.question.ask(ctx, in.value(), cancel)
 	switch {
 	case topdown.IsCancel(err):
 		if ctx.Err() != nil {
@@ -64,16 +63,12 @@ func (e *Engine) evaluate(ctx context.Context, in *Input) (ast.Value, error) {
 		return nil, fmt.Errorf("%w: more than %v", ErrBudget, e.budget)
 	case err != nil:
 		return nil, failure(err)
-	case len(results) == 0:
+	case len(values) == 0:
 		return nil, ErrUndefined
-	case len(results) > 1 || len(results[0].Expressions) != 1:
+	case len(values) > 1:
 		return nil, fmt.Errorf("%w: %s has several values", ErrShape, entryPoint)
 	}
-	term, ok := results[0].Expressions[0].Value.(*ast.Term)
-	if !ok {
-		return nil, ErrShape
-	}
-	return term.Value, nil
+	return values[0], nil
 }
 
 // failure keeps where a policy failed. What OPA says of a built-in quotes its operands, which may be a patient's.

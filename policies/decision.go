@@ -2,7 +2,6 @@ package policies
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -42,14 +41,6 @@ const IfMatch Obligation = "if-match"
 
 // Reason says why, with a stable code and a sentence that a support agent can read out.
 type Reason struct{ Code, Text string }
-
-// The forms of what leaves the policy for records, metrics and EHR. They also bound it.
-var (
-	formCode    = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+){0,7}$`)
-	formPurpose = regexp.MustCompile(`^[A-Za-z0-9._-]{0,64}$`)
-	formName    = regexp.MustCompile(`^[a-z_]{1,32}$`)
-	formID      = regexp.MustCompile(`^[A-Za-z0-9.-]{1,64}$`) // FHIR R4, section 2.24.0.1: id
-)
 
 const (
 	maxCode = 64
@@ -111,11 +102,11 @@ func parseDecision(v ast.Value) (*Decision, string) {
 		case "dataset":
 			d.Dataset = r.text(v)
 		case "purpose":
-			if d.Purpose = r.text(v); !formPurpose.MatchString(d.Purpose) {
+			if d.Purpose = r.text(v); !isPurpose(d.Purpose) {
 				r.fail("must be a code")
 			}
 		case "patient":
-			if d.Patient = r.text(v); !formID.MatchString(d.Patient) {
+			if d.Patient = r.text(v); !isID(d.Patient) {
 				r.fail("must be a FHIR id; leave it out if there is none")
 			}
 		case "deny_labels":
@@ -159,7 +150,7 @@ func (r *reader) reason(v ast.Value) (out Reason) {
 		}
 		return true
 	})
-	if len(out.Code) > maxCode || !formCode.MatchString(out.Code) {
+	if !isCode(out.Code) {
 		r.failAt("code", "must be lower-case words joined by hyphens")
 	}
 	if out.Text == "" || len(out.Text) > maxText {
@@ -200,15 +191,19 @@ func (r *reader) object(v ast.Value, member func(name string, v ast.Value) bool)
 	}
 	o.Foreach(func(k, v *ast.Term) {
 		name, ok := k.Value.(ast.String)
-		if !ok || !formName.MatchString(string(name)) {
+		if !ok {
 			r.fail("has a member that is not a name")
 			return
 		}
 		r.push(step{name: string(name)})
-		if !member(string(name), v.Value) {
+		known := member(string(name), v.Value)
+		if !known && isName(string(name)) {
 			r.fail("is not a member that this version knows")
 		}
 		r.pop()
+		if !known {
+			r.fail("has a member that is not a name")
+		}
 	})
 }
 

@@ -52,3 +52,6 @@ func TryData(tree fs.FS) (map[string]any, bool) {
 
 // ParseDecision reads a decision's value and says what is wrong with it, or "".
 func ParseDecision(v ast.Value) (*Decision, string) { return parseDecision(v) }
+
+// The forms that a decision is held to.
+var IsCode, IsPurpose, IsID, IsName = isCode, isPurpose, isID, isName

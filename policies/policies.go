@@ -16,14 +16,11 @@
 package policies
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 	"maps"
 	"slices"
 	"time"
-
-	"github.com/open-policy-agent/opa/v1/rego"
 
 	"github.com/halfdoor/halfdoor/transforms"
 )
@@ -46,7 +43,7 @@ const DefaultBudget = time.Second
 type Engine struct {
 	revision string
 	budget   time.Duration
-	query    rego.PreparedEvalQuery
+	question *question
 	plans    map[string]*transforms.Plan
 	labels   []transforms.Label
 	offers   []Offer
@@ -78,17 +75,11 @@ func Load(o Options) (*Engine, error) {
 		return nil, err
 	}
 
-	query, err := rego.New(
-		rego.Query(entryPoint),
-		rego.Compiler(compiler),
-		rego.Store(store),
-		rego.StrictBuiltinErrors(true),
-		rego.GenerateJSON(asTerm),
-	).PrepareForEval(context.Background())
+	question, err := newQuestion(compiler, store)
 	if err != nil {
 		return nil, &Problem{Text: err.Error()}
 	}
-	return &Engine{revision: src.revision(), budget: o.Budget, query: query, plans: plans, labels: labels, offers: statedOffers(src)}, nil
+	return &Engine{revision: src.revision(), budget: o.Budget, question: question, plans: plans, labels: labels, offers: statedOffers(src)}, nil
 }
 
 // Revision names the policy and its datasets: the revision that the bundle's manifest states, if it does, then "+", and
