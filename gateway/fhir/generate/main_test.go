@@ -50,7 +50,7 @@ func TestGenerate(t *testing.T) {
 	))
 	write("profiles-resources.json", bundle(
 		structure("Thing", "resource", element("Thing"), element("Thing.id", "http://hl7.org/fhirpath/System.String"),
-			element("Thing.value[x]", "Quantity", "dateTime", "string"), element("Thing.telecom", "ContactPoint"),
+			element("Thing.value[x]", "Quantity", "dateTime", "string"), strings.Replace(element("Thing.telecom", "ContactPoint"), `{`, `{"max":"*",`, 1),
 			element("Thing.who", "Reference>Patient/Thing"), element("Thing.any", "Reference>Resource"),
 			element("Thing.part", "BackboneElement"), element("Thing.part.code", "CodeableConcept"), element("Thing.part.value[x]", "Quantity", "boolean"),
 			`{"path":"Thing.part.part","contentReference":"#Thing.part"}`, element("Thing.dead[x]", "boolean", "dateTime")),
@@ -78,43 +78,52 @@ func TestGenerate(t *testing.T) {
 		"dead t deadBoolean,deadDateTime\ndeep t part.part.code:C\nother r any\n" +
 		"pair c part.code:C,part.valueQuantity,valueDateTime $tqd\npatient r who Patient\n" +
 		"phone t telecom:P,telecom.system\nstrange t ?\nwho r who Patient,Thing\nwhole t ?\n`"
-	text, err := generate(dir)
+	const wantElements = "`Patient link:Reference\nThing valueQuantity:Quantity valueDateTime:dateTime valueString:string telecom:ContactPoint* " +
+		"who:Reference any:Reference part:#Thing.part deadBoolean:boolean deadDateTime:dateTime\n" +
+		"Quantity value:decimal\nContactPoint system:code\n" +
+		"Thing.part code:CodeableConcept valueQuantity:Quantity valueBoolean:boolean part:#Thing.part\n`"
+	text, table, err := generate(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, got, _ := strings.Cut(string(text), "const definitions = "); strings.TrimSpace(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
+	if _, got, _ := strings.Cut(string(table), "const elementTable = "); strings.TrimSpace(got) != wantElements {
+		t.Errorf("got  %s\nwant %s", got, wantElements)
+	}
 	for _, irregular := range []string{
 		search("_id", "token", "Thing.id", `,"comparator":["eq"]`), search("_id", "token", "Thing.id", `,"multipleOr":false`),
 		search("as", "date", "Thing.value", `,"multipleOr":false`), search("n", "number", "Thing.value"),
 	} {
 		write("search-parameters.json", bundle(irregular))
-		if _, err := generate(dir); err == nil {
+		if _, _, err := generate(dir); err == nil {
 			t.Errorf("taken: %s", irregular)
 		}
 	}
 	for _, name := range []string{"profiles-types.json", "compartmentdefinition-patient.json", "search-parameters.json"} {
 		write(name, "{")
-		if _, err := generate(dir); err == nil {
+		if _, _, err := generate(dir); err == nil {
 			t.Errorf("a broken %s is taken", name)
 		}
 	}
 }
 
-// TestCurrent holds definitions.go to what the generator makes of HL7's
+// TestCurrent holds definitions.go and elements.go to what the generator makes of HL7's
 // definitions, where HALFDOOR_DEFINITIONS names them.
 func TestCurrent(t *testing.T) {
 	dir := os.Getenv("HALFDOOR_DEFINITIONS")
 	if dir == "" {
-		t.Log("HALFDOOR_DEFINITIONS is not set: definitions.go is not compared with HL7's")
+		t.Log("HALFDOOR_DEFINITIONS is not set: the tables are not compared with HL7's")
 		return
 	}
-	got, err := generate(dir)
+	definitions, elements, err := generate(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want, err := os.ReadFile("../definitions.go"); err != nil || string(got) != string(want) {
-		t.Errorf("definitions.go is not what generate makes (%v)", err)
+	for name, got := range map[string][]byte{"definitions.go": definitions, "elements.go": elements} {
+		if want, err := os.ReadFile("../" + name); err != nil || string(got) != string(want) {
+			t.Errorf("%s is not what generate makes (%v)", name, err)
+		}
 	}
 }

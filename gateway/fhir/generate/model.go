@@ -13,6 +13,7 @@ type element struct {
 		TargetProfile []string
 	}
 	ContentReference string
+	Max              string
 }
 
 // model is the element tree of all resource types and data types, by path:
@@ -20,6 +21,7 @@ type element struct {
 type model struct {
 	elements  map[string]*element
 	resources []string // concrete ones
+	order     []string // paths of elements, as HL7 has them
 }
 
 func (m *model) add(defs []definition) {
@@ -33,6 +35,9 @@ func (m *model) add(defs []definition) {
 		}
 		for j := range d.Snapshot.Element {
 			e := &d.Snapshot.Element[j]
+			if m.elements[e.Path] == nil {
+				m.order = append(m.order, e.Path)
+			}
 			m.elements[e.Path] = e
 		}
 	}
