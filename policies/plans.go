@@ -3,6 +3,7 @@ package policies
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -14,7 +15,7 @@ import (
 var datasetsPath = []string{"halfdoor", "datasets"}
 
 // compilePlans makes a plan of each dataset.
-func compilePlans(s *source, compartment transforms.Compartment, found *problems) map[string]*transforms.Plan {
+func compilePlans(s *source, o Options, found *problems) map[string]*transforms.Plan {
 	var datasets any = s.data
 	for _, step := range datasetsPath {
 		object, _ := datasets.(map[string]any)
@@ -26,7 +27,7 @@ func compilePlans(s *source, compartment transforms.Compartment, found *problems
 	}
 	plans := map[string]*transforms.Plan{}
 	for _, name := range slices.Sorted(maps.Keys(byName)) {
-		plan, err := compilePlan(name, byName[name], compartment)
+		plan, err := compilePlan(name, byName[name], o)
 		if err != nil {
 			at := append(slices.Clone(datasetsPath), name)
 			for _, err := range flatten(err) {
@@ -40,7 +41,7 @@ func compilePlans(s *source, compartment transforms.Compartment, found *problems
 	return plans
 }
 
-func compilePlan(name string, value any, compartment transforms.Compartment) (*transforms.Plan, error) {
+func compilePlan(name string, value any, o Options) (*transforms.Plan, error) {
 	doc, err := json.Marshal(value)
 	if err != nil {
 		return nil, err
@@ -49,7 +50,12 @@ func compilePlan(name string, value any, compartment transforms.Compartment) (*t
 	if err != nil {
 		return nil, err
 	}
-	return transforms.Compile(ds, compartment)
+	if o.Check != nil {
+		if errs := o.Check(ds); len(errs) > 0 {
+			return nil, errors.Join(errs...)
+		}
+	}
+	return transforms.Compile(ds, o.Compartment)
 }
 
 // labelsPath is where a bundle keeps the security labels that its rules deny.
@@ -86,7 +92,7 @@ func element(err error) []string {
 		return nil
 	case isElement:
 		return []string{"resources", kind, path}
-	case kind == "search" || kind == "candidates" || kind == "write" || kind == "require":
+	case kind == "search" || kind == "candidates" || kind == "write" || kind == "require" || kind == "why":
 		return []string{kind}
 	}
 	return []string{"resources", kind}

@@ -31,6 +31,10 @@ type Options struct {
 	Bundle fs.FS
 	// Compartment tells which elements of a resource name its patients; plans report and narrow by it. Required.
 	Compartment transforms.Compartment
+	// Check says what else is wrong with a dataset, which this package cannot know: whether its types, elements and search
+	// parameters are FHIR's. An error begins with its place, as those of package transforms do ("Patient.birthdate: …",
+	// "search: …"). Default: nothing.
+	Check func(*transforms.Dataset) []error
 	// Budget is the longest that one decision may take before it counts as failed. Default 1 s. The decisions of the
 	// default bundle take less than a millisecond; the rest is for a container that is not given the processor for a while.
 	Budget time.Duration
@@ -67,7 +71,7 @@ func Load(o Options) (*Engine, error) {
 
 	var found problems
 	src := read(o.Bundle, &found)
-	plans := compilePlans(src, o.Compartment, &found)
+	plans := compilePlans(src, o, &found)
 	labels := statedLabels(src, &found)
 	store := src.store()
 	compiler := compile(src.live, store, &found)

@@ -79,6 +79,10 @@ type Dataset struct {
 	// Require names, by resource type, the elements of the resource itself ("status") that the purpose
 	// relies on. It lets nothing leave; a resource without one is counted in [Report.Missing].
 	Require map[string][]string
+
+	// Why says, by resource type (or "*", which is for all of them) and element, in one sentence each why the purpose needs the
+	// element and what is below it: "birthDate", or a row's whole path with its conditions. Nothing leaves by it; see [Dataset.Reason].
+	Why map[string]map[string]string
 }
 
 // document is a dataset in JSON.
@@ -90,6 +94,7 @@ type document struct {
 	Candidates map[string]int                        `json:"candidates"`
 	Write      map[string][]string                   `json:"write"`
 	Require    map[string][]string                   `json:"require"`
+	Why        map[string]map[string]string          `json:"why"`
 }
 
 // ParseDataset reads a dataset from JSON:
@@ -99,7 +104,8 @@ type document struct {
 //	 "search": {"Patient": ["identifier", "family+birthdate"]},
 //	 "candidates": {"Patient": 5},
 //	 "write": {"Appointment": ["status"]},
-//	 "require": {"Patient": ["id", "birthDate"]}}
+//	 "require": {"Patient": ["id", "birthDate"]},
+//	 "why": {"Patient": {"birthDate": "Tells people of one name apart."}}}
 //
 // It refuses what it does not know, and joins all problems in one error.
 func ParseDataset(name string, doc []byte) (*Dataset, error) {
@@ -114,7 +120,7 @@ func ParseDataset(name string, doc []byte) (*Dataset, error) {
 	}
 	ds := &Dataset{
 		Name: name, Title: d.Title, Version: d.Version,
-		Resources: map[string]map[string]Rule{}, Search: d.Search, Candidates: d.Candidates, Write: d.Write, Require: d.Require,
+		Resources: map[string]map[string]Rule{}, Search: d.Search, Candidates: d.Candidates, Write: d.Write, Require: d.Require, Why: d.Why,
 	}
 	var problems []error
 	for _, kind := range slices.Sorted(maps.Keys(d.Resources)) {
@@ -267,7 +273,7 @@ func (ds *Dataset) problems() []error {
 			}
 		}
 	}
-	return append(all, ds.unmet()...)
+	return append(append(all, ds.unmet()...), ds.unreasonable()...)
 }
 
 // isType reports whether s can name a resource type: letters, the first in upper case.

@@ -385,27 +385,3 @@ func TestMethodDecided(t *testing.T) {
 		}
 	}
 }
-
-func TestWarnings(t *testing.T) {
-	plan := load(t, "x", `{"resources": {
-		"Patient": {"id": "keep", "*": "keep", "identifier[system=x]": "keep", "identifier.value": "keep", "contact.identifier.value": "mask",
-			"text": "keep", "extension[url=x]": "keep", "name.text": "mask", "name.extension": "keep", "birthDate": "shift"},
-		"Slot": {"start": "shift", "end": "month", "id": "token"}}}`).plan
-	const all = "keeps everything that the EHR sends below, also what it will send one day; name what the desk needs"
-	want := []string{
-		"Patient.*: " + all,
-		"Patient.id: keeps the EHR's own ids in the clear; a token serves a client as well",
-		"Patient.identifier.value: keeps identifiers in the clear",
-		"Patient.identifier[system=x]: keeps identifiers in the clear",
-		"Patient.name.extension: keeps every extension that the EHR knows; a condition on url names one",
-		"Patient.text: is free text, in which anything can stand",
-		"Slot.end: is an instant, which FHIR has no month of; a strict client refuses it",
-	}
-	if got := plan.Dataset().Warnings(); !reflect.DeepEqual(got, want) {
-		t.Errorf("got  %q\nwant %q", got, want)
-	}
-	want = append(want, "Slot.start: is never there, since a Slot is in no patient's compartment whose days could move it")
-	if got := plan.Warnings(); !reflect.DeepEqual(got, want) {
-		t.Errorf("got  %q\nwant %q", got, want)
-	}
-}

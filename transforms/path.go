@@ -182,3 +182,24 @@ func canonical(path []segment) string {
 	}
 	return b.String()
 }
+
+// ElementsIn returns the elements that a row's path is about, as plain paths: what it names, without conditions and without a *
+// at its end, which is empty for a whole resource; then what its conditions look at. It returns nothing for what is no path.
+func ElementsIn(path string) []string {
+	steps, err := parsePath(path)
+	if err != nil {
+		return nil
+	}
+	named, all := "", []string{""}
+	for _, s := range steps {
+		if s.name == "*" {
+			break
+		}
+		named = strings.TrimPrefix(named+"."+s.name, ".")
+		for _, c := range s.conditions {
+			all = append(all, named+"."+c.member)
+		}
+	}
+	all[0] = named
+	return all
+}
