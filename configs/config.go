@@ -208,6 +208,15 @@ type Limits struct {
 	// 1024, from 1 to 1000000.
 	ConcurrentRequests int `yaml:"concurrent_requests"`
 
+	// QueueTime is how long a call waits for another to end where concurrent_requests are served; an eighth of as many may
+	// wait. A duration from 0s, nobody waits, to 10s; default 200ms.
+	QueueTime Duration `yaml:"queue_time"`
+
+	// ClientConcurrency is how many calls one client of an issuer may have under way at once; beyond it the answer is 429
+	// with Retry-After. So a client that takes its answers slowly, or asks a slow EHR, leaves room for others. Default 256,
+	// from 0, no limit, to 1000000.
+	ClientConcurrency int `yaml:"client_concurrency"`
+
 	// BatchEntries is how many entries a batch or transaction may have; beyond it the answer is 413. Default 100, from 1
 	// to 10000. A batch is one of the concurrent requests, however many it has: they are served one after the other.
 	BatchEntries int `yaml:"batch_entries"`

@@ -42,6 +42,8 @@ func (c *Config) defaults() {
 		WriteTimeout:       seconds(30),
 		Window:             64 << 10,
 		ConcurrentRequests: 1024,
+		QueueTime:          Duration(200 * time.Millisecond),
+		ClientConcurrency:  256,
 		BatchEntries:       100,
 		BatchTime:          seconds(120),
 		PatientsPerHour:    200,

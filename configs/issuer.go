@@ -135,6 +135,9 @@ type Client struct {
 	// CallsPerMinute is this client's own limit in place of limits.calls_per_minute. From 0, no limit, to 1000000.
 	// Default: that of limits.
 	CallsPerMinute *int `yaml:"calls_per_minute"`
+
+	// Concurrency is this client's own limit in place of limits.client_concurrency. From 0, no limit, to 1000000.
+	Concurrency *int `yaml:"concurrency"`
 }
 
 // Signatures made with a private key alone. With a symmetric algorithm, whoever can verify a token can make one.
@@ -283,6 +286,9 @@ func (c *Config) validateClients(r *report) {
 		}
 		if l.CallsPerMinute != nil {
 			r.count(at+".calls_per_minute", *l.CallsPerMinute, 0, 1_000_000)
+		}
+		if l.Concurrency != nil {
+			r.count(at+".concurrency", *l.Concurrency, 0, 1_000_000)
 		}
 	}
 }

@@ -65,6 +65,8 @@ func (c *Config) validateLimits(r *report) {
 		r.add("limits.response_bytes", "want 0B, for no bound, or at least limits.window, %s", l.Window)
 	}
 	r.count("limits.concurrent_requests", l.ConcurrentRequests, 1, 1_000_000)
+	r.between("limits.queue_time", l.QueueTime, 0, 10*time.Second)
+	r.count("limits.client_concurrency", l.ClientConcurrency, 0, 1_000_000)
 	r.count("limits.batch_entries", l.BatchEntries, 1, 10_000)
 	r.between("limits.batch_time", l.BatchTime, 100*time.Millisecond, time.Hour)
 	r.count("limits.patients_per_hour", l.PatientsPerHour, 0, 1_000_000)

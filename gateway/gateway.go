@@ -40,6 +40,8 @@ type Options struct {
 
 	Openings Openings // default those of this process; a test may break it
 
+	Memory Usage // default the process's own; a test may fill it
+
 	InsecureSkip InsecureSkip // only for test/bench
 }
 
@@ -52,6 +54,8 @@ type Gateway struct {
 	log     *accesslog.Log
 	metrics *metrics
 	room    *room
+	seats   seats
+	memory  pressure
 	fixed   fixed
 	quota   Quota
 	usage   func() state.Usage // of the quota, where it is ours
@@ -110,6 +114,9 @@ func New(o Options) (*Gateway, error) {
 		fixed:   fixedOf(cfg),
 		rate:    state.NewRate(state.RateOptions{Now: o.Now}),
 		skip:    newSkipping(o.InsecureSkip),
+	}
+	if g.memory.usage = o.Memory; g.memory.usage == nil {
+		g.memory.usage = inUse
 	}
 	counted := state.NewQuota(state.QuotaOptions{Now: o.Now})
 	if g.quota, g.usage = o.Quota, counted.Usage; g.quota == nil {
@@ -248,19 +255,3 @@ func (f fixed) unchanged(cfg *configs.Config) error {
 	}
 	return errors.Join(errs...)
 }
-
-// room bounds the calls that are under way.
-type room struct{ seats chan struct{} }
-
-func newRoom(n int) *room { return &room{seats: make(chan struct{}, n)} }
-
-func (r *room) enter() bool {
-	select {
-	case r.seats <- struct{}{}:
-		return true
-	default:
-		return false
-	}
-}
-
-func (r *room) leave() { <-r.seats }

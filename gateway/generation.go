@@ -44,6 +44,7 @@ type generation struct {
 	together time.Duration // that all entries of a batch may take
 	window   int
 	patience time.Duration // for a client to take one window
+	queue    time.Duration // for a call to wait until another ends
 	longest  time.Duration // that an EHR may take for a whole call
 	tls      *tls.Config
 	adminTLS *tls.Config // nil: plain
@@ -83,6 +84,7 @@ func build(cfg *configs.Config, before *generation, replays auth.Replays, now fu
 		together: time.Duration(cfg.Limits.BatchTime),
 		window:   int(cfg.Limits.Window),
 		patience: time.Duration(cfg.Limits.WriteTimeout),
+		queue:    time.Duration(cfg.Limits.QueueTime),
 		admin:    cfg.Admin.Token,
 		issuer:   cfg.Issuers[0].URL,
 		files:    cfg.Files(),

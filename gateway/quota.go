@@ -22,11 +22,12 @@ type Quota interface {
 type quotas struct {
 	patients int // per subject and hour
 	calls    int // per minute
+	together int // under way at once
 }
 
 // quotasOf are those of a configuration: everybody's, and those of clients that have their own.
 func quotasOf(cfg *configs.Config) (common quotas, own map[clientKey]quotas) {
-	common, own = quotas{cfg.Limits.PatientsPerHour, cfg.Limits.CallsPerMinute}, map[clientKey]quotas{}
+	common, own = quotas{cfg.Limits.PatientsPerHour, cfg.Limits.CallsPerMinute, cfg.Limits.ClientConcurrency}, map[clientKey]quotas{}
 	for _, c := range cfg.Clients {
 		q := common
 		if c.PatientsPerHour != nil {
@@ -34,6 +35,9 @@ func quotasOf(cfg *configs.Config) (common quotas, own map[clientKey]quotas) {
 		}
 		if c.CallsPerMinute != nil {
 			q.calls = *c.CallsPerMinute
+		}
+		if c.Concurrency != nil {
+			q.together = *c.Concurrency
 		}
 		own[clientKey{c.Issuer, c.ID}] = q
 	}

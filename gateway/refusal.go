@@ -106,6 +106,7 @@ var answers = map[string]answer{
 	"transaction-twice":       {400, "invalid", "Two entries of the transaction write the same resource.", after},
 	"batch-timeout":           {504, "timeout", "The entries before this one took all the time that a batch may take. Ask for it again, in a smaller batch.", soon},
 	"deadline-passed":         {504, "timeout", "The answer was not ready within the time for which the helpdesk app waits.", soon},
+	"client-busy":             {429, "throttled", "The app has as many calls under way as it may have at once. Wait a moment, and try again.", soon},
 	"overloaded":              {503, "throttled", "The gateway has as many calls as it can serve.", soon},
 	"log-unavailable":         {503, "exception", "The access log cannot be written, so nothing may be disclosed. The gateway's operators have been told.", soon},
 	"vault-unavailable":       {503, "exception", "Identifiers cannot be protected at the moment, so nothing may be disclosed. The gateway's operators have been told.", soon},

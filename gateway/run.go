@@ -34,6 +34,7 @@ type RunOptions struct {
 	Replays auth.Replays // as in Options
 
 	Outcomes Outcomes // as in Options
+	Memory   Usage    // as in Options
 
 	Openings Openings // as in Options
 
@@ -58,7 +59,7 @@ func Run(ctx context.Context, o RunOptions) error {
 	if cfg, err = o.Load(); err != nil { // again: what changed before the watch began is in it now
 		return err
 	}
-	g, err := New(Options{Config: cfg, Logger: o.Logger, Version: o.Version, Now: o.Now, LogFS: o.LogFS, Quota: o.Quota, Outcomes: o.Outcomes, Openings: o.Openings, Replays: o.Replays})
+	g, err := New(Options{Config: cfg, Logger: o.Logger, Version: o.Version, Now: o.Now, LogFS: o.LogFS, Quota: o.Quota, Outcomes: o.Outcomes, Openings: o.Openings, Replays: o.Replays, Memory: o.Memory})
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 	if err := g.log.Err(); err != nil {
 		return err // nothing leaves that cannot be recorded
 	}
-	if !g.room.enter() {
+	if g.memory.short() || !g.room.enter(r.Context(), c.gen.queue) {
 		return refusal("overloaded")
 	}
 	defer g.room.leave()
@@ -69,6 +69,11 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 	if err := c.often(caller); err != nil {
 		return err
 	}
+	rise, err := c.sit(caller)
+	if err != nil {
+		return err
+	}
+	defer rise()
 	seal, err := c.gen.vault.Sealer(route.tenant, TokenClient(caller.Issuer, caller.ClientID), route.name)
 	if err != nil {
 		return err

@@ -1,0 +1,4 @@
+package gateway
+
+// InUse is what calls are admitted by.
+var InUse Usage = inUse

@@ -1,0 +1,181 @@
+package gateway_test
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/halfdoor/halfdoor/gateway"
+	"github.com/halfdoor/halfdoor/gateway/accesslog"
+	"github.com/halfdoor/halfdoor/gateway/demo"
+)
+
+// gate is an EHR that answers when it is let to.
+type gate struct {
+	w    *world
+	came chan struct{}
+	open chan struct{}
+	once sync.Once
+}
+
+func newGate() *gate { return &gate{came: make(chan struct{}, 64), open: make(chan struct{})} }
+
+func (g *gate) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	g.came <- struct{}{}
+	select {
+	case <-g.open:
+		g.w.sandbox.ServeHTTP(rw, r)
+	case <-r.Context().Done():
+	}
+}
+
+func (g *gate) release() { g.once.Do(func() { close(g.open) }) }
+
+// crowd is a world of few seats behind a gate.
+func crowd(t *testing.T, limits string, settings ...setting) (*world, *gate) {
+	g := newGate()
+	w := newWorld(t, append([]setting{withEHR(g), limited(limits)}, settings...)...)
+	g.w = w
+	t.Cleanup(g.release)
+	return w, g
+}
+
+func (w *world) shed(r reply, status int, code string) {
+	w.t.Helper()
+	if r.status != status || r.code() != code || r.header.Get("Retry-After") == "" {
+		w.t.Fatalf("%d %s, Retry-After %q; want %d %s", r.status, r.code(), r.header.Get("Retry-After"), status, code)
+	}
+	if rec := w.record(r); rec.Kind != accesslog.KindRefusal || rec.Status != status || rec.Code != code || len(rec.Subjects) != 0 {
+		w.t.Errorf("record %+v", rec)
+	}
+}
+
+// TestQueue has one seat and room for one that waits: of two more calls one is told at once that there is no room, and
+// the other is served when the first has ended.
+func TestQueue(t *testing.T) {
+	w, ehr := crowd(t, "concurrent_requests: 1, queue_time: 10s")
+	token := w.token("demo-scheduling", demo.TokenOptions{})
+	first, others := make(chan reply, 1), make(chan reply, 2)
+	call := func(to chan reply) { to <- w.get(token, "/Appointment?_count=1") }
+	go call(first)
+	<-ehr.came
+	go call(others)
+	go call(others)
+	w.shed(<-others, 503, "overloaded")
+	ehr.release()
+	for _, r := range []reply{<-first, <-others} {
+		if r.status != 200 {
+			t.Errorf("%d %s", r.status, r.body)
+		}
+	}
+	w.verify()
+}
+
+// TestQueueTime has a call wait for no longer than it may, or not at all.
+func TestQueueTime(t *testing.T) {
+	for _, time := range []string{"0s", "20ms"} {
+		t.Run(time, func(t *testing.T) {
+			w, ehr := crowd(t, "concurrent_requests: 1, queue_time: "+time)
+			token := w.token("demo-scheduling", demo.TokenOptions{})
+			first := make(chan reply, 1)
+			go func() { first <- w.get(token, "/Appointment?_count=1") }()
+			<-ehr.came
+			w.shed(w.get(token, "/Appointment?_count=1"), 503, "overloaded")
+			ehr.release()
+			if r := <-first; r.status != 200 {
+				t.Errorf("%d %s", r.status, r.body)
+			}
+			if r := w.get(token, "/Appointment?_count=1"); r.status != 200 {
+				t.Errorf("when there is room again: %d %s", r.status, r.body)
+			}
+		})
+	}
+}
+
+// TestClientSeats has a client use up its own seats with answers that it does not read: it is told so, and others are
+// served.
+func TestClientSeats(t *testing.T) {
+	for name, config := range map[string]string{
+		"everybody's":   "limits: {client_concurrency: 2}\n",
+		"the client's":  "limits: {client_concurrency: 1}\n",
+		"without limit": "limits: {client_concurrency: 0}\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			var w *world
+			endless := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				if !strings.Contains(r.URL.Path, "Location") {
+					w.sandbox.ServeHTTP(rw, r)
+					return
+				}
+				rw.Header().Set("Content-Type", "application/fhir+json")
+				_, err := io.WriteString(rw, `{"resourceType":"Bundle","type":"searchset","entry":[`)
+				for i := 0; err == nil && r.Context().Err() == nil; i++ {
+					_, err = fmt.Fprintf(rw, `%s{"resource":{"resourceType":"Location","id":"l%d","status":"active","name":"%s"}}`, ","[:min(1, i)], i, strings.Repeat("x", 1000))
+				}
+			})
+			w = newWorld(t, withEHR(endless), withConfig(func(y string) string {
+				if name == "the client's" {
+					y = strings.Replace(y, "    trust_headers:", "    concurrency: 2\n    trust_headers:", 1)
+				}
+				return y + config
+			}))
+			token := w.token("demo-scheduling", demo.TokenOptions{})
+			w.open("/Location", "slow-1")
+			second := w.open("/Location", "slow-2")
+			r := w.get(token, "/Appointment?_count=1")
+			if name == "without limit" {
+				if r.status != 200 {
+					t.Fatalf("%d %s", r.status, r.body)
+				}
+				return
+			}
+			w.shed(r, 429, "client-busy")
+			if rec := w.record(r); rec.Actor.Client != "demo-scheduling" {
+				t.Errorf("record %+v", rec)
+			}
+			if r := w.get(w.token("demo-access", demo.TokenOptions{}), "/Practitioner?_count=1"); r.status != 200 {
+				t.Errorf("another client: %d %s", r.status, r.body)
+			}
+			second.Body.Close()
+			w.until("a seat to be free", func() bool { return w.get(token, "/Appointment?_count=1").status == 200 })
+		})
+	}
+}
+
+// TestMemoryShort has the process come near to its memory's limit: no further call begins until that is over.
+func TestMemoryShort(t *testing.T) {
+	var used atomic.Int64
+	limit := int64(1000)
+	w := newWorld(t, func(o *worldOptions) {
+		o.run = func(r *gateway.RunOptions) { r.Memory = func() (int64, int64) { return used.Load(), limit } }
+	})
+	token := w.token("demo-scheduling", demo.TokenOptions{})
+	if r := w.get(token, "/Appointment?_count=1"); r.status != 200 {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	used.Store(900)
+	var r reply
+	w.until("a refusal", func() bool { r = w.get(token, "/Appointment?_count=1"); return r.status != 200 })
+	w.shed(r, 503, "overloaded")
+	used.Store(700)
+	w.until("calls to be served again", func() bool { return w.get(token, "/Appointment?_count=1").status == 200 })
+	w.verify()
+}
+
+// TestMemoryInUse reads the process's own figures.
+func TestMemoryInUse(t *testing.T) {
+	t.Cleanup(func() { debug.SetMemoryLimit(math.MaxInt64) })
+	debug.SetMemoryLimit(1 << 40)
+	runtime.GC()
+	used, limit := gateway.InUse()
+	if used <= 0 || used > 1<<40 || limit != 1<<40 {
+		t.Errorf("%d of %d bytes in use", used, limit)
+	}
+}
