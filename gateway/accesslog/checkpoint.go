@@ -66,20 +66,20 @@ func checkOrigin(origin string) error {
 }
 
 // sign encodes and signs a checkpoint. The first line is the origin, which is the key's name.
-func (c checkpoint) sign(signer note.Signer) ([]byte, error) {
-	text := signer.Name() + "\n" + strconv.FormatInt(c.size, 10) + "\n" + c.root.String() + "\n"
-	return note.Sign(&note.Note{Text: text}, signer)
+func (c checkpoint) sign(signers ...note.Signer) ([]byte, error) {
+	text := signers[0].Name() + "\n" + strconv.FormatInt(c.size, 10) + "\n" + c.root.String() + "\n"
+	return note.Sign(&note.Note{Text: text}, signers...)
 }
 
 // parseCheckpoint checks the signature, then reads the three lines. Further signatures (of witnesses)
 // and extension lines are allowed, as in C2SP; other logs' checkpoints are not.
-func parseCheckpoint(message []byte, verifier note.Verifier) (checkpoint, error) {
-	text, err := openNote(message, verifier)
+func parseCheckpoint(message []byte, of keys) (checkpoint, error) {
+	text, err := openNote(message, of)
 	if err != nil {
 		return checkpoint{}, err
 	}
 	lines := strings.Split(text, "\n") // the text ends in a newline
-	if len(lines) < 4 || lines[0] != verifier.Name() {
+	if len(lines) < 4 || lines[0] != of.origin() {
 		return checkpoint{}, errors.New("it is signed by this log's key but is no checkpoint of this log")
 	}
 	size, err := parseSize(lines[1])
@@ -93,15 +93,15 @@ func parseCheckpoint(message []byte, verifier note.Verifier) (checkpoint, error)
 	return checkpoint{size, root}, nil
 }
 
-// openNote returns the text of a note that the verifier's key signed.
-func openNote(message []byte, verifier note.Verifier) (string, error) {
+// openNote returns the text of a note that one of the keys signed.
+func openNote(message []byte, of keys) (string, error) {
 	if len(message) > maxCheckpoint {
 		return "", errors.New("it is longer than any checkpoint")
 	}
 	if len(bytes.TrimSpace(message)) == 0 {
 		return "", errors.New("it is empty")
 	}
-	n, err := note.Open(message, note.VerifierList(verifier))
+	n, err := note.Open(message, note.VerifierList(of...))
 	if err == nil {
 		for _, s := range n.Sigs {
 			// note.Open takes any spelling of the last character.
@@ -114,7 +114,7 @@ func openNote(message []byte, verifier note.Verifier) (string, error) {
 	var unknown *note.UnverifiedNoteError
 	if errors.As(err, &unknown) && len(unknown.Note.UnverifiedSigs) > 0 {
 		s := unknown.Note.UnverifiedSigs[0]
-		return "", fmt.Errorf("%w: it is signed by %s+%08x, not by %s+%08x", ErrKey, s.Name, s.Hash, verifier.Name(), verifier.KeyHash())
+		return "", fmt.Errorf("%w: it is signed by %s+%08x, not by %s", ErrKey, s.Name, s.Hash, of)
 	}
 	var invalid *note.InvalidSignatureError
 	if errors.As(err, &invalid) {

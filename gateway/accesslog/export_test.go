@@ -53,15 +53,15 @@ func ParseNotes(text, signer, verifier string) (asCheckpoint, asState string, er
 	if err != nil {
 		return "", "", err
 	}
-	if c, err := parseCheckpoint(message, v); err == nil {
+	if c, err := parseCheckpoint(message, keys{v}); err == nil {
 		b, err := c.sign(s)
 		if err != nil {
 			return "", "", err
 		}
 		asCheckpoint = string(b)
 	}
-	if st, err := parseState(message, v); err == nil {
-		b, err := st.sign(s)
+	if st, err := parseState(stateFile, message, keys{v}); err == nil {
+		b, err := st.sign(stateFile, s)
 		if err != nil {
 			return "", "", err
 		}

@@ -261,6 +261,19 @@ func (p *powerFS) Rename(from, to string) error {
 	return os.Rename(from, to)
 }
 
+func (p *powerFS) Remove(name string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.call(); err != nil {
+		return err
+	}
+	delete(p.names, filepath.Base(name))
+	if p.eager {
+		p.persistNames()
+	}
+	return os.Remove(name)
+}
+
 func (p *powerFS) SyncDir(dir string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

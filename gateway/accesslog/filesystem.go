@@ -14,6 +14,7 @@ type FS interface {
 	// OpenFile is os.OpenFile; a file that it creates is the owner's alone.
 	OpenFile(name string, flag int) (File, error)
 	Rename(from, to string) error
+	Remove(name string) error
 	// SyncDir makes the folder's names durable.
 	SyncDir(dir string) error
 }
@@ -41,6 +42,8 @@ func (osFS) OpenFile(name string, flag int) (File, error) {
 }
 
 func (osFS) Rename(from, to string) error { return os.Rename(from, to) }
+
+func (osFS) Remove(name string) error { return os.Remove(name) }
 
 func (osFS) SyncDir(dir string) error {
 	d, err := os.Open(dir)

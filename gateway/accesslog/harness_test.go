@@ -200,6 +200,13 @@ func (f *faultFS) Rename(from, to string) error {
 	return os.Rename(from, to)
 }
 
+func (f *faultFS) Remove(name string) error {
+	if err := f.call("remove", name); err != nil {
+		return err
+	}
+	return os.Remove(name)
+}
+
 func (f *faultFS) SyncDir(dir string) error { return f.call("syncdir", dir) }
 
 var errShort = errors.New("short write")

@@ -82,17 +82,17 @@ type Options struct {
 // Log is an open access log. Its methods may be called concurrently.
 type Log struct {
 	*Hasher
-	dir      string
-	segment  int64 // bytes
-	now      func() time.Time
-	fs       FS
-	signer   note.Signer
-	verifier note.Verifier
-	public   string // the verifier's key
-	lock     *os.File
-	entries  entries
-	wake     chan struct{} // holds one token: the queue may have something
-	done     chan struct{} // closed when the writer has ended
+	dir     string
+	segment int64 // bytes
+	now     func() time.Time
+	fs      FS
+	signer  note.Signer
+	keys    keys   // that signed this log, the present one first
+	public  string // the verifier's key
+	lock    *os.File
+	entries entries
+	wake    chan struct{} // holds one token: the queue may have something
+	done    chan struct{} // closed when the writer has ended
 
 	mu     sync.Mutex
 	queue  []*entry
@@ -133,8 +133,8 @@ func Open(o Options) (*Log, error) {
 	if l.signer, err = newSigner(o.SigningKey); err != nil {
 		return nil, err
 	}
-	if l.verifier, err = note.NewVerifier(public); err != nil {
-		return nil, fmt.Errorf("signing key: %w", err)
+	if l.keys, err = parseKeys(public); err != nil {
+		return nil, err
 	}
 	if o.Origin != "" && o.Origin != l.signer.Name() {
 		return nil, fmt.Errorf("the signing key was made for the origin %q, not for %q", l.signer.Name(), o.Origin)

@@ -21,7 +21,7 @@ type find struct {
 
 // look reads the signatures and the records behind them. It changes nothing.
 func (l *Log) look() (*find, error) {
-	last, _, err := listSegments(l.dir)
+	of, err := listSegments(l.dir, l.keys)
 	if err != nil {
 		return nil, err
 	}
@@ -29,29 +29,29 @@ func (l *Log) look() (*find, error) {
 	if err != nil {
 		return nil, err
 	}
-	signed, err := l.readSigned(last, old)
+	signed, err := l.readSigned(of, old)
 	if err != nil {
 		return nil, err
 	}
 	if signed == nil {
-		return &find{walk: *newWalk(l.dir, last), fresh: true}, nil
+		return &find{walk: *newWalk(l.dir, of), fresh: true}, nil
 	}
 	var marks []mark
 	if signed.size >= 0 {
 		marks = append(marks, mark{*signed, "the checkpoint"})
 	}
 	if old == nil {
-		f, err := l.read(newWalk(l.dir, last, marks...))
+		f, err := l.read(newWalk(l.dir, of, marks...))
 		if err == nil && signed.size > 0 {
 			f.notes = append(f.notes, "the file frontier was missing or not this log's: all records were read again")
 		}
 		return f, err
 	}
 	marks = append(marks, mark{checkpoint{old.tree.size, old.tree.root()}, "the frontier"})
-	f, err := l.readFrom(old, last, marks)
+	f, err := l.readFrom(old, of, marks)
 	if f == nil && err == nil {
 		// Read all, for the first bad place and its line number. If all is well, the frontier was wrong.
-		f, err = l.read(newWalk(l.dir, last, marks...))
+		f, err = l.read(newWalk(l.dir, of, marks...))
 		if err == nil {
 			f.notes = append(f.notes, "the file frontier did not fit: all records were read again")
 		}
@@ -69,11 +69,11 @@ func (l *Log) look() (*find, error) {
 }
 
 // readFrom goes on from the frontier. It returns nil where that does not work out.
-func (l *Log) readFrom(old *state, last int, marks []mark) (*find, error) {
-	if !old.fits(l.dir, last) {
+func (l *Log) readFrom(old *state, of layout, marks []mark) (*find, error) {
+	if !old.fits(l.dir, of) {
 		return nil, nil
 	}
-	w := newWalk(l.dir, last, marks...)
+	w := newWalk(l.dir, of, marks...)
 	w.tree, w.prev, w.at = old.tree.clone(), old.prev, place{old.segment, 1, old.offset}
 	f, err := l.read(w)
 	var d *Damage
@@ -92,7 +92,7 @@ func (l *Log) readState() (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := parseState(message, l.verifier)
+	s, err := parseState(stateFile, message, l.keys)
 	if err != nil {
 		return nil, nil
 	}
@@ -101,12 +101,12 @@ func (l *Log) readState() (*state, error) {
 
 // readSigned reads the checkpoint. It returns nil where there never was a log, and size -1 for a
 // checkpoint that a power cut has emptied, where the frontier can take its place.
-func (l *Log) readSigned(segments int, old *state) (*checkpoint, error) {
+func (l *Log) readSigned(of layout, old *state) (*checkpoint, error) {
 	message, err := os.ReadFile(filepath.Join(l.dir, checkpointFile))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		for n := 1; n <= segments; n++ {
-			f, err := os.Open(filepath.Join(l.dir, segmentName(n)))
+		for n := of.first; n <= of.last; n++ {
+			f, err := openStored(l.dir, n)
 			if err != nil {
 				return nil, err
 			}
@@ -119,7 +119,7 @@ func (l *Log) readSigned(segments int, old *state) (*checkpoint, error) {
 				return nil, fileDamage(checkpointFile, "the checkpoint is missing although the log has records")
 			}
 		}
-		if segments > 1 || old != nil && old.tree.size > 0 {
+		if of.last > 1 || old != nil && old.tree.size > 0 {
 			return nil, fileDamage(checkpointFile, "checkpoint and records are missing although there was a log")
 		}
 		return nil, nil
@@ -128,7 +128,7 @@ func (l *Log) readSigned(segments int, old *state) (*checkpoint, error) {
 	case len(bytes.Trim(message, "\x00")) == 0 && old != nil:
 		return &checkpoint{size: -1}, nil
 	}
-	c, err := parseCheckpoint(message, l.verifier)
+	c, err := parseCheckpoint(message, l.keys)
 	if err != nil {
 		d := checkpointDamage(checkpointFile, err)
 		if errors.Is(err, ErrKey) {

@@ -5,11 +5,11 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"math/bits"
 	"os"
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
@@ -46,9 +46,9 @@ func (e *ProofError) Unwrap() error { return e.err }
 // Prove writes the proof that the record with this number is in the log's checkpoint. It reads the whole
 // log, in the memory of a [Verify], and verifies it on the way: damage is returned as [*Damage].
 func Prove(ctx context.Context, o VerifyOptions, seq int64) ([]byte, error) {
-	verifier, err := note.NewVerifier(strings.TrimSpace(o.Key))
+	of, err := parseKeys(o.Key)
 	if err != nil {
-		return nil, fmt.Errorf("verifier key: %w", err)
+		return nil, err
 	}
 	message := o.Checkpoint
 	if message == nil {
@@ -56,20 +56,28 @@ func Prove(ctx context.Context, o VerifyOptions, seq int64) ([]byte, error) {
 			return nil, err
 		}
 	}
-	signed, err := parseCheckpoint(message, verifier)
+	signed, err := parseCheckpoint(message, of)
 	if err != nil {
 		return nil, checkpointDamage(checkpointFile, err)
 	}
 	if seq < 0 || seq >= signed.size {
 		return nil, fmt.Errorf("%w: the checkpoint signs %d records, from 0 on: there is no %d", ErrRecord, signed.size, seq)
 	}
-	last, _, err := listSegments(o.Dir)
+	at, err := listSegments(o.Dir, of)
 	if err != nil {
 		return nil, err
 	}
 	path := pathOf(seq, 0, signed.size)
+	if b := at.base; b != nil {
+		if seq < b.tree.size {
+			return nil, fmt.Errorf("%w: record %d was removed by retention, as all before %d", ErrRecord, seq, b.tree.size)
+		}
+		for i := range path {
+			path[i].begin(&b.tree)
+		}
+	}
 	var record []byte
-	w := newWalk(o.Dir, last, mark{signed, "the checkpoint"})
+	w := newWalk(o.Dir, at, mark{signed, "the checkpoint"})
 	w.each = func(line []byte) {
 		n := w.tree.size - 1
 		if n == seq {
@@ -104,6 +112,20 @@ type span struct {
 	tree      tree
 }
 
+// begin takes what a tree that the path's leaf is not in has of the subtree. Both are made of complete
+// subtrees, so that one of the tree's nodes is either inside or apart.
+func (s *span) begin(t *tree) {
+	at := int64(0)
+	for i, left := 0, t.size; left > 0; i++ {
+		size := int64(1) << (bits.Len64(uint64(left)) - 1)
+		if at >= s.low && at < s.high {
+			s.tree.nodes = append(s.tree.nodes, t.nodes[i])
+			s.tree.size += size
+		}
+		at, left = at+size, left-size
+	}
+}
+
 // pathOf is RFC 6962, section 2.1.1: the subtrees beside the way from leaf n to the root of [low, high).
 func pathOf(n, low, high int64) []span {
 	if high-low == 1 {
@@ -128,11 +150,11 @@ type Proven struct {
 	Encoded []byte // the record's line
 }
 
-// CheckProof checks a proof with the log's public key alone. What does not hold is a [*ProofError].
+// CheckProof checks a proof with the log's public key alone, or several between white space. What does not hold is a [*ProofError].
 func CheckProof(proof []byte, key string) (*Proven, error) {
-	verifier, err := note.NewVerifier(strings.TrimSpace(key))
+	of, err := parseKeys(key)
 	if err != nil {
-		return nil, fmt.Errorf("verifier key: %w", err)
+		return nil, err
 	}
 	malformed := func(reason string) (*Proven, error) { return nil, &ProofError{Part: "form", Reason: reason} }
 	if len(proof) > maxProof {
@@ -158,7 +180,7 @@ func CheckProof(proof []byte, key string) (*Proven, error) {
 		}
 		path = append(path, h)
 	}
-	signed, err := parseCheckpoint(message, verifier)
+	signed, err := parseCheckpoint(message, of)
 	if err != nil {
 		return nil, &ProofError{Part: "checkpoint", Reason: err.Error(), err: err}
 	}
@@ -180,5 +202,5 @@ func CheckProof(proof []byte, key string) (*Proven, error) {
 	if tlog.CheckRecord(path, signed.size, signed.root, seq, hash) != nil {
 		return nil, &ProofError{Part: "path", Reason: "it does not lead from this record to what the checkpoint signs"}
 	}
-	return &Proven{Origin: verifier.Name(), Size: signed.size, Root: signed.root.String(), Record: r, Encoded: line}, nil
+	return &Proven{Origin: of.origin(), Size: signed.size, Root: signed.root.String(), Record: r, Encoded: line}, nil
 }

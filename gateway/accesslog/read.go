@@ -41,7 +41,8 @@ func Read(dir string, queries ...Query) iter.Seq2[*Record, error] {
 		for _, q := range queries {
 			scan.needles = append(scan.needles, q.needles())
 		}
-		for n := 1; n > 0; {
+		of, _ := listSegments(dir, nil) // what is wrong with it shows as it is read
+		for n := of.first; n > 0; {
 			n = scan.segment(n)
 		}
 	}
@@ -58,9 +59,12 @@ type scan struct {
 
 // segment reads a segment and returns the number of the next; 0 ends the reading.
 func (s *scan) segment(n int) int {
-	f, err := os.Open(filepath.Join(s.dir, segmentName(n)))
+	f, err := openStored(s.dir, n)
 	if errors.Is(err, os.ErrNotExist) {
 		return s.gap(n)
+	}
+	if errors.Is(err, errCompressed) {
+		return s.unpacked(n, err)
 	}
 	if err != nil {
 		s.yield(nil, err)
@@ -93,11 +97,13 @@ func (s *scan) segment(n int) int {
 				return 0
 			}
 			return n + 1
+		case errors.Is(err, errCompressed):
+			return s.unpacked(n, err)
 		case !errors.Is(err, io.EOF) && !errors.Is(err, errTorn):
 			s.yield(nil, err)
 			return 0
 		}
-		_, statErr := os.Stat(filepath.Join(s.dir, segmentName(n+1)))
+		statErr := hasSegment(s.dir, n+1)
 		switch {
 		case errors.Is(statErr, os.ErrNotExist):
 			return s.gap(n + 1) // a gap is not the end
@@ -120,25 +126,35 @@ func (s *scan) segment(n int) int {
 	}
 }
 
+// unpacked tells of a compressed segment of which no more can be read, and returns the next.
+func (s *scan) unpacked(n int, err error) int {
+	d := fileDamage(compressedName(n), err.Error())
+	d.err = err
+	if !s.yield(nil, d) {
+		return 0
+	}
+	return n + 1
+}
+
 // gap tells of segments that are missing from n on, and returns the next that is there; 0 where the log
 // ends, or the folder is none.
 func (s *scan) gap(n int) int {
-	last, _, err := listSegments(s.dir)
+	of, err := listSegments(s.dir, nil)
 	var d *Damage
 	if err == nil || !errors.As(err, &d) {
 		if err != nil {
 			s.yield(nil, err)
-		} else if last >= n {
-			return n // it was begun since
+		} else if of.last >= n {
+			return max(n, of.first) // it was begun since, or retention has come by
 		}
 		return 0
 	}
-	names, _ := filepath.Glob(filepath.Join(s.dir, "*"+segmentSuffix))
+	names, _ := filepath.Glob(filepath.Join(s.dir, "*"+segmentSuffix+"*"))
 	next := 0
 	for _, name := range names {
 		base := filepath.Base(name)
-		m, err := strconv.Atoi(strings.TrimSuffix(base, segmentSuffix))
-		if err == nil && m >= n && segmentName(m) == base && (next == 0 || m < next) {
+		m, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSuffix(base, ".zst"), segmentSuffix))
+		if err == nil && m >= n && (segmentName(m) == base || compressedName(m) == base) && (next == 0 || m < next) {
 			next = m
 		}
 	}

@@ -34,7 +34,7 @@ func Replicas(dir string) ([]string, error) {
 
 // holdsLog says whether a folder is a log's, also one of which a part is missing.
 func holdsLog(dir string) bool {
-	segments, err := filepath.Glob(filepath.Join(dir, "*"+segmentSuffix))
+	segments, err := filepath.Glob(filepath.Join(dir, "*"+segmentSuffix+"*"))
 	if err == nil && len(segments) > 0 {
 		return true
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,7 +14,8 @@ import (
 )
 
 // Segments are named 000001.jsonl, 000002.jsonl and so on without a gap. The last is filled with zero
-// bytes behind its records; the others end with their last record. The next is prepared under
+// bytes behind its records; the others end with their last record, and may have been compressed. The next
+// is prepared under
 // nextFile, so that every *.jsonl holds records or is about to.
 const (
 	segmentSuffix = ".jsonl"
@@ -24,33 +26,79 @@ const (
 
 func segmentName(n int) string { return fmt.Sprintf("%06d%s", n, segmentSuffix) }
 
-// listSegments returns how many segments the folder has, and the *.jsonl files that are none of them.
-// A gap is a *Damage.
-func listSegments(dir string) (last int, foreign []string, err error) {
+// A layout is which segments a folder holds.
+type layout struct {
+	first, last int      // without a gap; last is first-1 where there are none
+	base        *state   // behind what retention removed; nil where nothing was
+	foreign     []string // names that look like segments and are none
+}
+
+// listSegments finds the segments, in either form. A gap is a *Damage. With keys it checks who signed
+// that earlier ones were removed; without them that is believed.
+func listSegments(dir string, of keys) (layout, error) {
+	l := layout{first: 1}
 	files, err := os.ReadDir(dir)
 	if err != nil {
-		return 0, nil, err
+		return l, err
+	}
+	if l.base, err = readRetained(dir, of); err != nil {
+		return l, err
+	}
+	if l.base != nil {
+		l.first = l.base.segment
 	}
 	var numbers []int
 	for _, f := range files {
-		base, ok := strings.CutSuffix(f.Name(), segmentSuffix)
+		base, ok := strings.CutSuffix(strings.TrimSuffix(f.Name(), ".zst"), segmentSuffix)
 		if !ok {
 			continue
 		}
 		n, err := strconv.Atoi(base)
-		if err != nil || n < 1 || segmentName(n) != f.Name() || !f.Type().IsRegular() {
-			foreign = append(foreign, f.Name())
-			continue
+		known := err == nil && n >= l.first && f.Type().IsRegular() && (segmentName(n) == f.Name() || compressedName(n) == f.Name())
+		if known {
+			numbers = append(numbers, n)
+		} else {
+			l.foreign = append(l.foreign, f.Name())
 		}
-		numbers = append(numbers, n)
 	}
 	slices.Sort(numbers)
+	numbers = slices.Compact(numbers) // both forms may be there
 	for i, n := range numbers {
-		if n != i+1 {
-			return 0, foreign, fileDamage(segmentName(i+1), "the segment is missing, although "+segmentName(n)+" exists")
+		if want := l.first + i; n != want {
+			return l, fileDamage(segmentName(want), "the segment is missing, although "+segmentName(n)+" exists")
 		}
 	}
-	return len(numbers), foreign, nil
+	l.last = l.first + len(numbers) - 1
+	if l.base != nil && len(numbers) == 0 {
+		return l, fileDamage(segmentName(l.first), "the segment is missing, although the file retained names it")
+	}
+	return l, nil
+}
+
+// readRetained reads what retention left; nil where it has removed nothing.
+func readRetained(dir string, of keys) (*state, error) {
+	message, err := os.ReadFile(filepath.Join(dir, retainedFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var s *state
+	if of != nil {
+		s, err = parseState(retainedFile, message, of)
+	} else {
+		text, _, _ := strings.Cut(string(message), "\n\n")
+		origin, _, _ := strings.Cut(text, "/"+retainedFile+"\n")
+		s, err = parseStateText(retainedFile, text+"\n", origin)
+	}
+	if err != nil || s.offset != 0 || s.tree.size == 0 || s.segment < 2 {
+		if err == nil {
+			err = errState
+		}
+		return nil, checkpointDamage(retainedFile, err)
+	}
+	return s, nil
 }
 
 // fillZeros writes zeros from offset to size and makes them durable, a few megabytes at a time so

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -13,7 +11,10 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-const stateFile = "frontier"
+const (
+	stateFile    = "frontier"
+	retainedFile = "retained"
+)
 
 // A state is a place in the log from which a start can go on without reading what lies before: the
 // tree's frontier, the hash of the last line and where the next one goes. It is kept in the file
@@ -30,6 +31,9 @@ const stateFile = "frontier"
 //
 // Its first line keeps it from passing as a checkpoint. It is written when the log is opened, when a
 // segment is begun and when the log is closed.
+//
+// The file "retained" is of the same form, with that name in its first line. It is there once retention
+// has removed segments, and is the place behind the records that they held: where reading begins.
 type state struct {
 	tree    tree
 	closed  bool // the log was closed here; whatever follows was not written by it
@@ -38,13 +42,13 @@ type state struct {
 	prev    tlog.Hash
 }
 
-func (s *state) sign(signer note.Signer) ([]byte, error) {
+func (s *state) sign(file string, signer note.Signer) ([]byte, error) {
 	var b strings.Builder
 	word := "open"
 	if s.closed {
 		word = "closed"
 	}
-	fmt.Fprintf(&b, "%s/frontier\n%d\n%s\n%s\n%d %d\n%s\n", signer.Name(), s.tree.size, s.tree.root(), word, s.segment, s.offset, s.prev)
+	fmt.Fprintf(&b, "%s/%s\n%d\n%s\n%s\n%d %d\n%s\n", signer.Name(), file, s.tree.size, s.tree.root(), word, s.segment, s.offset, s.prev)
 	for _, h := range s.tree.nodes {
 		b.WriteString(h.String())
 		b.WriteByte('\n')
@@ -55,16 +59,20 @@ func (s *state) sign(signer note.Signer) ([]byte, error) {
 var errState = errors.New("malformed frontier")
 
 // parseState checks the signature, the form, and that the frontier has the root that it names.
-func parseState(message []byte, verifier note.Verifier) (*state, error) {
-	text, err := openNote(message, verifier)
+func parseState(file string, message []byte, of keys) (*state, error) {
+	text, err := openNote(message, of)
 	if err != nil {
 		return nil, err
 	}
+	return parseStateText(file, text, of.origin())
+}
+
+func parseStateText(file, text, origin string) (s *state, err error) {
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
-	if len(lines) < 6 || lines[0] != verifier.Name()+"/frontier" {
+	if len(lines) < 6 || lines[0] != origin+"/"+file {
 		return nil, errState
 	}
-	s := new(state)
+	s = new(state)
 	if s.tree.size, err = parseSize(lines[1]); err != nil {
 		return nil, errState
 	}
@@ -101,9 +109,12 @@ func parseState(message []byte, verifier note.Verifier) (*state, error) {
 
 // fits reports whether the record before the state's place is there and has the hash that the state
 // names. It may be the last one of the segment before.
-func (s *state) fits(dir string, segments int) bool {
-	if s.segment > segments {
+func (s *state) fits(dir string, of layout) bool {
+	if s.segment > of.last || s.segment < of.first {
 		return false
+	}
+	if b := of.base; b != nil && s.tree.size <= b.tree.size {
+		return s.tree.size == b.tree.size && s.segment == of.first && s.offset == 0 && s.prev == b.prev
 	}
 	if s.tree.size == 0 {
 		return s.segment == 1 && s.offset == 0
@@ -112,17 +123,15 @@ func (s *state) fits(dir string, segments int) bool {
 	if end == 0 {
 		segment--
 	}
-	f, err := os.Open(filepath.Join(dir, segmentName(segment)))
+	f, err := openStored(dir, segment)
 	if err != nil {
 		return false
 	}
 	defer f.Close()
 	if end == 0 {
-		info, err := f.Stat()
-		if err != nil {
+		if end, err = f.size(); err != nil {
 			return false
 		}
-		end = info.Size()
 	}
 	// Read backwards to the newline before, in growing steps: records are short.
 	for span := int64(4 << 10); ; span *= 8 {

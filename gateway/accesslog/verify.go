@@ -7,16 +7,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
-
-	"golang.org/x/mod/sumdb/note"
 )
 
 // VerifyOptions say what to verify and against what.
 type VerifyOptions struct {
 	Dir string // the log's folder; it may be in use
-	Key string // the verifier key, from [GenerateKey]
+	Key string // the verifier key, from [GenerateKey]; of a log whose key was rotated, several between white space
 	// Checkpoint is the content of a checkpoint file that the reviewer kept. With it Verify also proves
 	// that the log still begins with the records that were there then.
 	Checkpoint []byte
@@ -28,6 +25,7 @@ type VerifyOptions struct {
 type Verified struct {
 	Origin         string    // the name of the log, from the key
 	Records        int64     // complete records, each chained to the one before
+	Removed        int64     // records before these, which retention has removed
 	First, Last    time.Time // of these
 	Segments       int
 	Root           string // signed root of the first CheckpointSize records, in base64
@@ -46,14 +44,14 @@ const progressEvery = 16 << 10
 //
 // On a log that is being written it proves what was there when it began.
 func Verify(ctx context.Context, o VerifyOptions) (*Verified, error) {
-	verifier, err := note.NewVerifier(strings.TrimSpace(o.Key))
+	of, err := parseKeys(o.Key)
 	if err != nil {
-		return nil, fmt.Errorf("verifier key: %w", err)
+		return nil, err
 	}
 	var marks []mark
-	v := &Verified{Origin: verifier.Name()}
+	v := &Verified{Origin: of.origin()}
 	if o.Checkpoint != nil {
-		kept, err := parseCheckpoint(o.Checkpoint, verifier)
+		kept, err := parseCheckpoint(o.Checkpoint, of)
 		if err != nil {
 			return nil, checkpointDamage("the kept checkpoint", err)
 		}
@@ -62,19 +60,26 @@ func Verify(ctx context.Context, o VerifyOptions) (*Verified, error) {
 	}
 	// The checkpoint comes first: every record that it signs is in a segment that exists by then, and
 	// none of them changes any more.
-	signed, err := readCheckpoint(o.Dir, verifier)
+	signed, err := readCheckpoint(o.Dir, of)
 	if err != nil {
 		return nil, err
 	}
 	v.CheckpointSize, v.Root = signed.size, signed.root.String()
 	marks = append(marks, mark{signed, "the checkpoint"})
-	last, foreign, err := listSegments(o.Dir)
+	at, err := listSegments(o.Dir, of)
 	if err != nil {
 		return nil, err
 	}
-	v.Segments = last
+	v.Segments = at.last - at.first + 1
+	if at.base != nil {
+		v.Removed = at.base.tree.size
+	}
+	if v.KeptSize > 0 && v.KeptSize < v.Removed {
+		v.Notes = append(v.Notes, fmt.Sprintf("the kept checkpoint signs %d records, all of which retention has removed: nothing could be compared with it", v.KeptSize))
+		v.KeptSize = 0
+	}
 
-	w := newWalk(o.Dir, last, marks...)
+	w := newWalk(o.Dir, at, marks...)
 	var first, final []byte
 	w.each = func(line []byte) {
 		if first == nil {
@@ -88,18 +93,18 @@ func Verify(ctx context.Context, o VerifyOptions) (*Verified, error) {
 	if err := w.run(ctx); err != nil {
 		return nil, err
 	}
-	v.Records = w.tree.size
+	v.Records = w.tree.size - v.Removed
 	proven, _ := w.signed()
-	v.Unsigned = v.Records - proven
+	v.Unsigned = w.tree.size - proven
 	if v.Records > 0 {
 		if v.First, err = timeOf(first); err != nil {
-			return nil, &Damage{File: segmentName(1), Line: 1, Reason: err.Error(), err: err}
+			return nil, &Damage{File: segmentName(at.first), Line: 1, Reason: err.Error(), err: err}
 		}
 		if v.Last, err = timeOf(final); err != nil {
-			return nil, w.damage(w.last, w.tree.size-1, "%v", err)
+			return nil, w.damage(w.before, w.tree.size-1, "%v", err)
 		}
 	}
-	v.remark(w.torn, foreign, o.Checkpoint != nil)
+	v.remark(w.torn, at.foreign, o.Checkpoint != nil)
 	if o.Progress != nil {
 		o.Progress(v.Records)
 	}
@@ -115,6 +120,9 @@ func (v *Verified) remark(torn int64, foreign []string, kept bool) {
 	if kept && v.KeptSize > v.CheckpointSize {
 		add("the kept checkpoint signs %d records, the log's own only %d: after a power cut the log's may lag behind, otherwise it was put back", v.KeptSize, v.CheckpointSize)
 	}
+	if v.Removed > 0 {
+		add("the first %d records were removed by retention, as the log's key has signed: the log is proven from record %d on", v.Removed, v.Removed)
+	}
 	if v.Unsigned > 0 {
 		add("the last %d records are chained but not signed: they are being written, or the gateway stopped before it signed them and will when it starts; the chain alone does not protect them", v.Unsigned)
 	}
@@ -127,7 +135,7 @@ func (v *Verified) remark(torn int64, foreign []string, kept bool) {
 }
 
 // readCheckpoint reads and checks the folder's checkpoint.
-func readCheckpoint(dir string, verifier note.Verifier) (checkpoint, error) {
+func readCheckpoint(dir string, of keys) (checkpoint, error) {
 	message, err := os.ReadFile(filepath.Join(dir, checkpointFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, e := os.Stat(dir); e != nil {
@@ -138,7 +146,7 @@ func readCheckpoint(dir string, verifier note.Verifier) (checkpoint, error) {
 	if err != nil {
 		return checkpoint{}, err
 	}
-	c, err := parseCheckpoint(message, verifier)
+	c, err := parseCheckpoint(message, of)
 	if err != nil {
 		return checkpoint{}, checkpointDamage(checkpointFile, err)
 	}

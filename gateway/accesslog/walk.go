@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -29,21 +27,25 @@ type mark struct {
 // every mark. Up to the largest mark nothing may be missing. Behind it every complete line must chain;
 // what follows the last of them, in the last segment, is left in torn.
 type walk struct {
-	dir      string
-	segments int
-	marks    []mark
-	each     func(line []byte) // called for every line that was found good; at is its place
-	tree     tree              // the lines so far
-	prev     tlog.Hash         // of the last of them
-	at       place             // of the next line
-	last     place             // of the line before; segment 0 where the walk has seen none
-	torn     int64             // bytes behind the last line that are not zero
-	seal     []byte
+	dir string
+	layout
+	marks  []mark
+	each   func(line []byte) // called for every line that was found good; at is its place
+	tree   tree              // the lines so far
+	prev   tlog.Hash         // of the last of them
+	at     place             // of the next line
+	before place             // of the line before; segment 0 where the walk has seen none
+	torn   int64             // bytes behind the last line that are not zero
+	seal   []byte
 }
 
-// newWalk begins at the first record.
-func newWalk(dir string, segments int, marks ...mark) *walk {
-	return &walk{dir: dir, segments: segments, marks: marks, at: place{1, 1, 0}}
+// newWalk begins at the first record that is there.
+func newWalk(dir string, of layout, marks ...mark) *walk {
+	w := &walk{dir: dir, layout: of, marks: marks, at: place{of.first, 1, 0}}
+	if of.base != nil {
+		w.tree, w.prev = of.base.tree.clone(), of.base.prev
+	}
+	return w
 }
 
 // signed is the largest mark: the number of records that must be there.
@@ -60,11 +62,11 @@ func (w *walk) run(ctx context.Context) error {
 	if err := w.checkRoot(); err != nil {
 		return err
 	}
-	for w.at.segment <= w.segments {
+	for w.at.segment <= w.layout.last {
 		if err := w.walkSegment(ctx); err != nil {
 			return err
 		}
-		if w.at.segment == w.segments {
+		if w.at.segment == w.layout.last {
 			break
 		}
 		w.at = place{w.at.segment + 1, 1, 0}
@@ -76,7 +78,10 @@ func (w *walk) run(ctx context.Context) error {
 }
 
 func (w *walk) walkSegment(ctx context.Context) error {
-	f, err := os.Open(filepath.Join(w.dir, segmentName(w.at.segment)))
+	f, err := openStored(w.dir, w.at.segment)
+	if errors.Is(err, errCompressed) {
+		return w.damage(w.at, w.tree.size, "%v", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -93,21 +98,23 @@ func (w *walk) walkSegment(ctx context.Context) error {
 		if err := w.check(line, in); err != nil {
 			return err
 		}
-		w.last = w.at
+		w.before = w.at
 		w.at.line++
 		w.at.offset = in.offset
 	}
 }
 
 // endSegment judges what lies behind the last complete line.
-func (w *walk) endSegment(f *os.File, why error) error {
+func (w *walk) endSegment(f stored, why error) error {
 	switch {
+	case errors.Is(why, errCompressed):
+		return w.damage(w.at, w.tree.size, "%v", why)
 	case errors.Is(why, errLong):
 		return w.damage(w.at, w.tree.size, "the line is longer than any record")
 	case !errors.Is(why, io.EOF) && !errors.Is(why, errTorn):
 		return why
 	}
-	info, err := f.Stat()
+	size, err := f.size()
 	if err != nil {
 		return err
 	}
@@ -115,14 +122,14 @@ func (w *walk) endSegment(f *os.File, why error) error {
 	if err != nil {
 		return err
 	}
-	final := w.at.segment == w.segments
+	final := w.at.segment == w.layout.last
 	signed, _ := w.signed()
 	switch {
 	case end > w.at.offset && errors.Is(why, errTorn) && (!final || w.tree.size < signed):
 		return w.damage(w.at, w.tree.size, "the line is incomplete, or holds a zero byte")
 	case end > w.at.offset && (!final || w.tree.size < signed):
 		return w.damage(w.at, w.tree.size, "records were overwritten with zeros")
-	case !final && info.Size() > w.at.offset:
+	case !final && size > w.at.offset:
 		return w.damage(w.at, w.tree.size, "zeros follow the last record, although the segment is closed")
 	}
 	w.torn = end - w.at.offset
@@ -170,7 +177,7 @@ func (w *walk) blame(line []byte, in *lines) error {
 	}
 	const changed = "the record was changed: it does not have the hash that the next one holds"
 	const relinked = "the record was changed: it does not hold the hash of the one before"
-	if w.last.segment == 0 || bytes.Equal(prev, appendHash(nil, w.prev)) {
+	if w.before.segment == 0 || bytes.Equal(prev, appendHash(nil, w.prev)) {
 		// No line before to blame, or only the spelling differs.
 		return w.damage(w.at, w.tree.size, relinked)
 	}
@@ -187,7 +194,7 @@ func (w *walk) blame(line []byte, in *lines) error {
 	if _, _, p, ok := parseSeal(w.peek(in)); ok && bytes.Equal(p, appendHash(nil, restored)) {
 		return w.damage(w.at, w.tree.size, relinked)
 	}
-	return w.damage(w.last, w.tree.size-1, changed)
+	return w.damage(w.before, w.tree.size-1, changed)
 }
 
 // peek returns the line behind the one that in has just read, in the next segment where need be.
@@ -196,7 +203,7 @@ func (w *walk) peek(in *lines) []byte {
 	if err == nil {
 		return next
 	}
-	f, err := os.Open(filepath.Join(w.dir, segmentName(w.at.segment+1)))
+	f, err := openStored(w.dir, w.at.segment+1)
 	if err != nil {
 		return nil
 	}

@@ -187,7 +187,7 @@ func (l *Log) writeCheckpoint(durable bool) error {
 // writeState writes down where a start goes on. Its caller syncs the folder.
 func (l *Log) writeState(closed bool) error {
 	s := state{tree: l.tree, closed: closed, segment: l.number, offset: l.offset, prev: l.prev}
-	message, err := s.sign(l.signer)
+	message, err := s.sign(stateFile, l.signer)
 	if err != nil {
 		return fmt.Errorf("sign frontier: %w", err)
 	}
