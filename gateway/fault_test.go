@@ -29,6 +29,10 @@ func (d *fullDisk) OpenFile(name string, flag int) (accesslog.File, error) {
 
 func (d *fullDisk) Rename(from, to string) error { return os.Rename(from, to) }
 
+func (d *fullDisk) Remove(name string) error { return os.Remove(name) }
+
+func (d *fullDisk) Free(string) (int64, error) { return 1 << 40, nil }
+
 func (d *fullDisk) SyncDir(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {

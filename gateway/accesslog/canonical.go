@@ -29,6 +29,7 @@ type cursor struct {
 	first   bool // no field of this object has come yet
 	scratch Record
 	unkept  Totals
+	unmet   BreakGlass
 }
 
 // take consumes what is written here, or nothing.
@@ -196,12 +197,12 @@ func (c *cursor) fields(fields func() bool) bool {
 
 func (c *cursor) record(r *Record) bool {
 	var kind string
-	ok := c.take(`{"v":1`) && c.field(`"time":`) && c.time(&r.Time) && c.str(`"kind":`, &kind) &&
+	ok := c.take(`{"v":1`) && c.field(`"time":`) && c.time(&r.Time) && c.str(`"kind":`, &kind) && c.str(`"clock":`, &r.Clock) &&
 		c.str(`"correlation":`, &r.Correlation) && c.str(`"request_id":`, &r.RequestID) && c.str(`"trace":`, &r.Trace) &&
 		c.object(`"actor":`, func() bool {
 			a := &r.Actor
 			return c.str(`"subject":`, &a.Subject) && c.str(`"issuer":`, &a.Issuer) && c.str(`"client":`, &a.Client) &&
-				c.strs(`"roles":`, &a.Roles) && c.str(`"fhir_user":`, &a.FHIRUser)
+				c.strs(`"roles":`, &a.Roles) && c.str(`"fhir_user":`, &a.FHIRUser) && c.str(`"binding":`, &a.Binding) && c.strs(`"launch":`, &a.Launch)
 		}) &&
 		c.str(`"source":`, &r.Source) &&
 		c.object(`"request":`, func() bool { return c.request(&r.Request) }) &&
@@ -209,12 +210,13 @@ func (c *cursor) record(r *Record) bool {
 		c.object(`"ticket":`, func() bool {
 			return c.str(`"id":`, &r.Ticket.ID) && c.str(`"category":`, &r.Ticket.Category)
 		}) &&
-		c.str(`"purpose":`, &r.Purpose) &&
+		c.str(`"purpose":`, &r.Purpose) && c.stated(&r.Stated) &&
 		c.object(`"policy":`, func() bool {
 			p := &r.Policy
 			return c.str(`"revision":`, &p.Revision) && c.str(`"dataset":`, &p.Dataset) && c.num(`"version":`, &p.Version) && c.str(`"code":`, &p.Code)
 		}) &&
 		c.breakGlass(&r.BreakGlass) &&
+		c.emergency(&r.BreakGlass) &&
 		c.num(`"status":`, &r.Status) && c.str(`"code":`, &r.Code) && c.str(`"reason":`, &r.Reason) &&
 		c.strs(`"subjects":`, &r.Subjects) && c.strs(`"patients":`, &r.Patients) && c.strs(`"written":`, &r.Written)
 	if !ok {
@@ -225,16 +227,43 @@ func (c *cursor) record(r *Record) bool {
 			return false
 		}
 	}
-	ok = c.totals(&r.Totals) && c.str(`"detail":`, &r.Detail) &&
+	ok = c.totals(&r.Totals) && c.str(`"detail":`, &r.Detail) && c.num(`"count":`, &r.Count) &&
 		c.field(`"seq":`) && c.seq(&r.Sequence) && c.field(`"prev":`) && c.prev(&r.Previous) && c.take("}")
 	r.Version, r.Kind = Version, Kind(kind)
 	return ok && (c.text == "" || r.Kind.known())
 }
 
+func (c *cursor) stated(to **string) bool {
+	if !c.field(`"stated":`) {
+		return true
+	}
+	s, ok := c.quoted()
+	if c.text != "" {
+		*to = &s
+	}
+	return ok
+}
+
+func (c *cursor) emergency(to **BreakGlass) bool {
+	if !c.field(`"break_glass":`) {
+		return true
+	}
+	b := &c.unmet
+	if c.text != "" {
+		b = new(BreakGlass)
+		*to = b
+	}
+	return c.fields(func() bool {
+		return c.str(`"reason":`, &b.Reason) && c.moment(`"opened":`, &b.Opened) && c.moment(`"expires":`, &b.Expires)
+	})
+}
+
+func (c *cursor) moment(name string, to *time.Time) bool { return !c.field(name) || c.time(to) }
+
 func (c *cursor) request(q *Request) bool {
 	return c.str(`"method":`, &q.Method) && c.str(`"interaction":`, &q.Interaction) && c.str(`"operation":`, &q.Operation) &&
 		c.str(`"type":`, &q.Type) && c.str(`"id":`, &q.ID) && c.str(`"version":`, &q.Version) && c.parameters(&q.Parameters) &&
-		c.num(`"entries":`, &q.Entries)
+		c.num(`"entries":`, &q.Entries) && c.num(`"among":`, &q.Among)
 }
 
 func (c *cursor) parameters(to *[]Parameter) bool {

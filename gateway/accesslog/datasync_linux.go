@@ -20,3 +20,17 @@ func (f osFile) Datasync() error {
 		return nil
 	}
 }
+
+// allocate takes space on the disk without writing it.
+func (f osFile) allocate(size int64) error {
+	for {
+		err := unix.Fallocate(int(f.Fd()), 0, 0, size)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return &os.PathError{Op: "fallocate", Path: f.Name(), Err: err}
+		}
+		return nil
+	}
+}

@@ -4,3 +4,6 @@ package accesslog
 
 // Datasync is fsync where there is no fdatasync.
 func (f osFile) Datasync() error { return f.Sync() }
+
+// allocate takes space on the disk by writing it.
+func (f osFile) allocate(size int64) error { return fillZeros(f, 0, size) }

@@ -142,6 +142,7 @@ func (r *Record) MarshalZerologObject(e *zerolog.Event) {
 		e.Object("totals", r.Totals)
 	}
 	str(e, "detail", r.Detail)
+	num(e, "count", r.Count)
 }
 
 // MarshalZerologObject writes the actor.

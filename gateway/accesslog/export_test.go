@@ -1,6 +1,7 @@
 package accesslog
 
 import (
+	"context"
 	"io"
 	"time"
 
@@ -78,3 +79,15 @@ type Cursor struct{ cursor }
 
 // Whole says whether the quick reader takes a line.
 func (c *Cursor) Whole(line []byte) bool { return c.whole(line) }
+
+// TidyUp ends the log's own upkeep, and then does once what that does to closed segments under o.
+func TidyUp(l *Log, o Options) error {
+	l.endUpkeep()
+	l.keep.compress, l.keep.retention = o.Compress, o.Retention
+	l.keep.ctx, l.keep.stop = context.WithCancel(context.Background())
+	l.tidyUp()
+	return l.Neglect()
+}
+
+// WatchSpace looks at the disk now.
+func WatchSpace(l *Log) { l.watchSpace() }

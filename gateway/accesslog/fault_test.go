@@ -274,6 +274,8 @@ func (p *powerFS) Remove(name string) error {
 	return os.Remove(name)
 }
 
+func (p *powerFS) Free(string) (int64, error) { return 1 << 40, nil }
+
 func (p *powerFS) SyncDir(dir string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -17,6 +17,8 @@ type FS interface {
 	Remove(name string) error
 	// SyncDir makes the folder's names durable.
 	SyncDir(dir string) error
+	// Free is how many bytes can still be written into the folder.
+	Free(dir string) (int64, error)
 }
 
 // File is a file that the log writes. WriteAt returns an error where it writes less than all.
@@ -52,6 +54,14 @@ func (osFS) SyncDir(dir string) error {
 	}
 	defer d.Close()
 	return d.Sync()
+}
+
+func (osFS) Free(dir string) (int64, error) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return 0, &os.PathError{Op: "statfs", Path: dir, Err: err}
+	}
+	return int64(s.Bavail) * int64(s.Bsize), nil
 }
 
 type osFile struct{ *os.File }

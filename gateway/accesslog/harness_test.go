@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ type site struct {
 	dir, signer, verifier string
 	segment               int64
 	fs                    accesslog.FS
+	tune                  func(*accesslog.Options) // may be nil
 }
 
 func newSite(t testing.TB) *site {
@@ -33,10 +35,14 @@ func newSite(t testing.TB) *site {
 }
 
 func (s *site) try() (*accesslog.Log, error) {
-	return accesslog.Open(accesslog.Options{
+	o := accesslog.Options{
 		Dir: s.dir, Origin: "gateway.example/access", SigningKey: []byte(s.signer), PatientKey: patientKey,
 		SegmentBytes: s.segment, Now: func() time.Time { return time.Date(2026, 3, 4, 5, 6, 7, 8, time.UTC) }, FS: s.fs,
-	})
+	}
+	if s.tune != nil {
+		s.tune(&o)
+	}
+	return accesslog.Open(o)
 }
 
 func (s *site) open(t testing.TB) *accesslog.Log {
@@ -161,6 +167,7 @@ type faultFS struct {
 	// before is asked before each call; an error is returned instead of the call. A short write writes
 	// half of the bytes first.
 	before func(call, name string) error
+	free   *atomic.Int64 // where set
 	mu     sync.Mutex
 	calls  []string
 }
@@ -205,6 +212,13 @@ func (f *faultFS) Remove(name string) error {
 		return err
 	}
 	return os.Remove(name)
+}
+
+func (f *faultFS) Free(string) (int64, error) {
+	if f.free != nil {
+		return f.free.Load(), nil
+	}
+	return 1 << 40, nil
 }
 
 func (f *faultFS) SyncDir(dir string) error { return f.call("syncdir", dir) }

@@ -16,8 +16,12 @@
 // # Files
 //
 //	000001.jsonl …  JSON Lines ([Record], record.schema.json), one segment after the other
+//	*.jsonl.zst     closed segments that were compressed (see compressed.go); any zstd unpacks them
 //	checkpoint      the signed size and root of the log's tree
 //	frontier        where the next start goes on reading (see state.go)
+//	retained        where the log begins, once retention has removed its oldest segments
+//	key-rotation.*  a signing key that the one before has introduced (see introduce.go)
+//	reserve         space that is given up when the disk fills (see space.go)
 //	next.tmp        the next segment, while it is prepared
 //	*.torn          what a start has cut from the end after a crash
 //
@@ -77,22 +81,42 @@ type Options struct {
 	// SegmentBytes is the size of a segment, allocated ahead: default 64 MiB. The log holds up to two
 	// segments more on the disk than it has records.
 	SegmentBytes int64
+	// SegmentAge is how old a segment's first record may be when the next segment is begun; 0 leaves it to
+	// the size.
+	SegmentAge time.Duration
+	// Compress replaces each closed segment by a compressed one.
+	Compress bool
+	// Retention is for how long records are kept: a closed segment whose last record is older is removed.
+	// 0 keeps all. The file "retained" is signed before, so that what is left still verifies.
+	Retention time.Duration
+	// RetiringKey is the signer that signed the log until now, where SigningKey is a new one. The first
+	// start with both has the old key introduce the new one; after that it is not needed.
+	RetiringKey []byte
+	// Reserve is space that the log holds on its disk, in bytes, and gives up when the disk has no more
+	// than that: 0 holds none. Low is how much free space is worth a warning.
+	Reserve, Low int64
+	// Noticed, where set, is called when there is something to tell of [Log.Space] or [Log.Neglect] after
+	// Open: one of them has another answer than before.
+	Noticed func(Space, error)
 }
 
 // Log is an open access log. Its methods may be called concurrently.
 type Log struct {
 	*Hasher
-	dir     string
-	segment int64 // bytes
-	now     func() time.Time
-	fs      FS
-	signer  note.Signer
-	keys    keys   // that signed this log, the present one first
-	public  string // the verifier's key
-	lock    *os.File
-	entries entries
-	wake    chan struct{} // holds one token: the queue may have something
-	done    chan struct{} // closed when the writer has ended
+	dir      string
+	segment  int64 // bytes
+	now      func() time.Time
+	fs       FS
+	signer   note.Signer
+	keys     keys   // that signed this log, the present one first
+	public   string // the verifier's key
+	lock     *os.File
+	retiring note.Signer // signs as well until it has introduced signer; nil where there is none
+	entries  entries
+	keep     keep
+	space    space
+	wake     chan struct{} // holds one token: the queue may have something
+	done     chan struct{} // closed when the writer has ended
 
 	mu     sync.Mutex
 	queue  []*entry
@@ -112,7 +136,8 @@ type writer struct {
 	offset   int64 // where the next line goes
 	torn     int64 // bytes from offset on that the next write must cover
 	next     <-chan prepared
-	unsynced bool // the checkpoint in place was not synced
+	begun    time.Time // the segment's first record; zero where it has none
+	unsynced bool      // the checkpoint in place was not synced
 	synced   time.Time
 	spare    []*entry
 	buf      []byte
@@ -142,6 +167,15 @@ func Open(o Options) (*Log, error) {
 	if l.Hasher, err = NewHasher(o.PatientKey); err != nil {
 		return nil, err
 	}
+	if err := l.retire(o.RetiringKey); err != nil {
+		return nil, err
+	}
+	k := &l.keep
+	k.compress, k.retention, k.age, k.noticed = o.Compress, o.Retention, o.SegmentAge, o.Noticed
+	l.space.reserve, l.space.low = o.Reserve, o.Low
+	if o.SegmentAge < 0 || o.Retention < 0 || o.Reserve < 0 || o.Low < 0 {
+		return nil, errors.New("an age or an amount of space is negative")
+	}
 	if l.dir == "" {
 		return nil, errors.New("no folder for the access log")
 	}
@@ -168,6 +202,7 @@ func Open(o Options) (*Log, error) {
 		return nil, err
 	}
 	go l.run()
+	l.beginUpkeep()
 	return l, nil
 }
 
@@ -217,6 +252,7 @@ func (l *Log) Err() error {
 // Close answers those who wait, signs the end of the log, cuts its last segment to size and lets go
 // of the folder. The error is that of a poisoned log, or what failed now; the log is released anyhow.
 func (l *Log) Close() error {
+	l.endUpkeep()
 	l.mu.Lock()
 	l.closed = true
 	if l.err == nil {

@@ -50,6 +50,9 @@ func Prove(ctx context.Context, o VerifyOptions, seq int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if _, _, err := of.follow(o.Dir); err != nil {
+		return nil, err
+	}
 	message := o.Checkpoint
 	if message == nil {
 		if message, err = os.ReadFile(filepath.Join(o.Dir, checkpointFile)); err != nil {

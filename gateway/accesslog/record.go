@@ -27,17 +27,19 @@ const (
 	// KindRecovery is written by the log itself when it was opened after a crash: what was found
 	// behind the last checkpoint, and what was cut.
 	KindRecovery Kind = "recovery"
+	// KindRotation is written by the log itself when another key begins to sign it; its detail names both.
+	KindRotation Kind = "key-rotation"
 )
 
 // Kinds returns every kind.
 func Kinds() []Kind {
-	return []Kind{KindAccess, KindRelease, KindClose, KindRefusal, KindIntent, KindAdmin, KindRecovery}
+	return []Kind{KindAccess, KindRelease, KindClose, KindRefusal, KindIntent, KindAdmin, KindRecovery, KindRotation}
 }
 
 // known reports whether k is one of [Kinds].
 func (k Kind) known() bool {
 	switch k {
-	case KindAccess, KindRelease, KindClose, KindRefusal, KindIntent, KindAdmin, KindRecovery:
+	case KindAccess, KindRelease, KindClose, KindRefusal, KindIntent, KindAdmin, KindRecovery, KindRotation:
 		return true
 	}
 	return false
@@ -73,6 +75,7 @@ type Record struct {
 	More        bool        `json:"more,omitzero"`        // further records of this call follow
 	Totals      *Totals     `json:"totals,omitzero"`      // what left and what did not
 	Detail      string      `json:"detail,omitzero"`      // of an administrative act, an abort, a recovery or a repeated write; never patient data
+	Count       int         `json:"count,omitzero"`       // of refusals that are summed: how many calls this record stands for
 
 	// Sequence is the record's number in the log, from 0: the index of its leaf in the Merkle tree.
 	// The log sets it.

@@ -25,6 +25,11 @@ func (l *Log) start() error {
 	}
 	l.tree, l.prev = f.tree, f.prev
 	l.number, l.offset = f.at.segment, f.at.offset
+	if l.offset > 0 && l.keep.age > 0 {
+		if l.begun, err = firstTime(l.dir, l.number); err != nil {
+			return err
+		}
+	}
 	if f.fresh {
 		// First of all, so that a folder with segments and without a checkpoint has lost it.
 		if err := l.writeCheckpoint(true); err != nil {
@@ -56,8 +61,38 @@ func (l *Log) start() error {
 			return err
 		}
 	}
+	known, err := l.introduced(f)
+	if err != nil {
+		return err
+	}
+	if !known {
+		if err := l.introduce(); err != nil {
+			return fmt.Errorf("introduce the signing key: %w", err)
+		}
+	}
+	if l.retiring != nil {
+		l.retiring = nil
+		if err := l.writeCheckpoint(true); err != nil {
+			return err
+		}
+	}
+	l.keep.closed.Store(int64(l.number - 1))
 	l.synced = time.Now()
 	return nil
+}
+
+// firstTime is the time of a segment's first record.
+func firstTime(dir string, n int) (time.Time, error) {
+	f, err := openStored(dir, n)
+	if err != nil {
+		return time.Time{}, err
+	}
+	defer f.Close()
+	line, err := newLines(f, 0).next()
+	if err != nil {
+		return time.Time{}, err
+	}
+	return timeOf(line)
 }
 
 func (l *Log) beginState() error {

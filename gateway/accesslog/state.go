@@ -42,18 +42,18 @@ type state struct {
 	prev    tlog.Hash
 }
 
-func (s *state) sign(file string, signer note.Signer) ([]byte, error) {
+func (s *state) sign(file string, signers ...note.Signer) ([]byte, error) {
 	var b strings.Builder
 	word := "open"
 	if s.closed {
 		word = "closed"
 	}
-	fmt.Fprintf(&b, "%s/%s\n%d\n%s\n%s\n%d %d\n%s\n", signer.Name(), file, s.tree.size, s.tree.root(), word, s.segment, s.offset, s.prev)
+	fmt.Fprintf(&b, "%s/%s\n%d\n%s\n%s\n%d %d\n%s\n", signers[0].Name(), file, s.tree.size, s.tree.root(), word, s.segment, s.offset, s.prev)
 	for _, h := range s.tree.nodes {
 		b.WriteString(h.String())
 		b.WriteByte('\n')
 	}
-	return note.Sign(&note.Note{Text: b.String()}, signer)
+	return note.Sign(&note.Note{Text: b.String()}, signers...)
 }
 
 var errState = errors.New("malformed frontier")
@@ -133,23 +133,29 @@ func (s *state) fits(dir string, of layout) bool {
 			return false
 		}
 	}
-	// Read backwards to the newline before, in growing steps: records are short.
+	line, err := lastLine(f, end)
+	return err == nil && tlog.RecordHash(line) == s.prev
+}
+
+// lastLine reads the line that ends at a place, backwards to the newline before, in growing steps: records
+// are short.
+func lastLine(f stored, end int64) ([]byte, error) {
 	for span := int64(4 << 10); ; span *= 8 {
 		begin := max(0, end-span)
 		b := make([]byte, end-begin)
 		if _, err := f.ReadAt(b, begin); err != nil {
-			return false
+			return nil, err
 		}
 		line, ok := bytes.CutSuffix(b, []byte("\n"))
 		if !ok {
-			return false
+			return nil, errTorn
 		}
 		at := bytes.LastIndexByte(line, '\n') + 1
 		if at > 0 || begin == 0 {
-			return tlog.RecordHash(line[at:]) == s.prev
+			return line[at:], nil
 		}
 		if span > MaxRecord {
-			return false
+			return nil, errLong
 		}
 	}
 }

@@ -48,8 +48,12 @@ func Verify(ctx context.Context, o VerifyOptions) (*Verified, error) {
 	if err != nil {
 		return nil, err
 	}
-	var marks []mark
 	v := &Verified{Origin: of.origin()}
+	marks, notes, err := of.follow(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	v.Notes = notes
 	if o.Checkpoint != nil {
 		kept, err := parseCheckpoint(o.Checkpoint, of)
 		if err != nil {

@@ -126,10 +126,15 @@ func (l *Log) commit(group []*entry) error {
 		need += int64(len(e.line) + maxSealed + 1)
 	}
 	// A torn end is covered in place: a new segment would cut it off before it is recorded.
-	if l.offset > 0 && l.offset+need > l.segment && l.torn == 0 {
+	now := l.now()
+	old := l.keep.age > 0 && l.offset > 0 && now.Sub(l.begun) >= l.keep.age
+	if l.offset > 0 && (l.offset+need > l.segment || old) && l.torn == 0 {
 		if err := l.rotate(); err != nil {
 			return fmt.Errorf("begin a new segment: %w", err)
 		}
+	}
+	if l.offset == 0 {
+		l.begun = now
 	}
 	l.buf = l.buf[:0]
 	for _, e := range group {
@@ -159,7 +164,7 @@ func (l *Log) commit(group []*entry) error {
 	if err := l.writeCheckpoint(time.Since(l.synced) >= syncPeriod); err != nil {
 		return err
 	}
-	if l.next == nil && l.offset > l.segment/2 {
+	if l.next == nil && (l.offset > l.segment/2 || l.keep.age > 0 && now.Sub(l.begun) > l.keep.age/2) {
 		l.next = prepare(l.fs, l.dir, l.segment)
 	}
 	return nil
@@ -167,11 +172,15 @@ func (l *Log) commit(group []*entry) error {
 
 // writeCheckpoint signs the tree. With durable set a power cut cannot bring back an older one.
 func (l *Log) writeCheckpoint(durable bool) error {
-	message, err := checkpoint{l.tree.size, l.tree.root()}.sign(l.signer)
+	signers := []note.Signer{l.signer}
+	if l.retiring != nil {
+		signers = append(signers, l.retiring) // until it has introduced the other one
+	}
+	message, err := checkpoint{l.tree.size, l.tree.root()}.sign(signers...)
 	if err != nil {
 		return fmt.Errorf("sign checkpoint: %w", err)
 	}
-	if err := replaceFile(l.fs, filepath.Join(l.dir, checkpointFile), message, durable); err != nil {
+	if err := l.replace(checkpointFile, message, durable); err != nil {
 		return fmt.Errorf("write checkpoint: %w", err)
 	}
 	l.unsynced = !durable
@@ -191,7 +200,7 @@ func (l *Log) writeState(closed bool) error {
 	if err != nil {
 		return fmt.Errorf("sign frontier: %w", err)
 	}
-	if err := replaceFile(l.fs, filepath.Join(l.dir, stateFile), message, true); err != nil {
+	if err := l.replace(stateFile, message, true); err != nil {
 		return fmt.Errorf("write frontier: %w", err)
 	}
 	return nil
@@ -218,6 +227,9 @@ func (l *Log) rotate() error {
 		l.next = prepare(l.fs, l.dir, l.segment)
 	}
 	p := <-l.next
+	if p.err != nil && l.relieved(p.err) {
+		p = <-prepare(l.fs, l.dir, l.segment) // nothing was in it
+	}
 	l.next = nil
 	if p.err != nil {
 		return p.err
@@ -234,7 +246,11 @@ func (l *Log) rotate() error {
 	if err := l.writeState(false); err != nil {
 		return err
 	}
-	return l.fs.SyncDir(l.dir)
+	if err := l.fs.SyncDir(l.dir); err != nil {
+		return err
+	}
+	l.segmentClosed(l.number - 1)
+	return nil
 }
 
 // finish ends the log in order.

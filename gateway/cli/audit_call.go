@@ -76,8 +76,13 @@ func (c *call) add(e accesslog.Entry) {
 		room := min(len(e.Subjects), subjectsShown-len(c.Subjects))
 		c.Subjects = append(c.Subjects, e.Subjects[:room]...)
 		c.More += len(e.Subjects) - room
-	case accesslog.KindRefusal, accesslog.KindAdmin, accesslog.KindRecovery:
+	case accesslog.KindRefusal, accesslog.KindAdmin, accesslog.KindRecovery, accesslog.KindRotation:
 	}
+}
+
+// ofTheLog says whether it is no call, but an act, or of the log itself.
+func (c *call) ofTheLog() bool {
+	return c.Kind == accesslog.KindAdmin || c.Kind == accesslog.KindRecovery || c.Kind == accesslog.KindRotation
 }
 
 // entry is the call that an entry of a batch is.

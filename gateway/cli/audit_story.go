@@ -149,7 +149,7 @@ func by(a *accesslog.Actor) string {
 // asked is the request in words.
 func (c *call) asked() string {
 	q := &c.Request
-	if c.Kind == accesslog.KindAdmin || c.Kind == accesslog.KindRecovery {
+	if c.ofTheLog() {
 		return strings.TrimSuffix("an act of the administration: "+c.Code, ": ")
 	}
 	target := q.Type
@@ -201,7 +201,7 @@ func (c *call) because() string {
 	default:
 		why = append(why, "BREAK-GLASS for "+b.Reason+", open from "+b.Opened.Format(time.RFC3339)+" to "+b.Expires.Format(time.RFC3339))
 	}
-	if len(why) == 0 && c.Kind != accesslog.KindAdmin && c.Kind != accesslog.KindRecovery {
+	if len(why) == 0 && !c.ofTheLog() {
 		return "no ticket and no purpose are recorded"
 	}
 	return strings.Join(why, ", ")
@@ -292,7 +292,7 @@ func (c *call) left() string {
 
 // outcome says how it ended.
 func (c *call) outcome() string {
-	if c.Kind == accesslog.KindAdmin || c.Kind == accesslog.KindRecovery {
+	if c.ofTheLog() {
 		return c.Detail
 	}
 	if !c.Complete {

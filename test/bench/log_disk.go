@@ -104,6 +104,7 @@ func (unsynced) OpenFile(name string, flag int) (accesslog.File, error) {
 
 func (unsynced) Rename(from, to string) error { return os.Rename(from, to) }
 func (unsynced) Remove(name string) error     { return os.Remove(name) }
+func (unsynced) Free(string) (int64, error)   { return 1 << 40, nil }
 func (unsynced) SyncDir(string) error         { return nil }
 func (unsyncedFile) Datasync() error          { return nil }
 func (unsyncedFile) Sync() error              { return nil }

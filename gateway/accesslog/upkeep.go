@@ -1,0 +1,134 @@
+package accesslog
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// spacePeriod is how often free space is looked at.
+	spacePeriod = time.Second
+	// tidyPeriod is how often closed segments are, beside each time that one is closed.
+	tidyPeriod = time.Hour
+)
+
+// keep is what is done to closed segments, and to the reserve, by a goroutine apart from the writer: an
+// append never waits for it, and what fails in it poisons nothing, since no record is in danger.
+type keep struct {
+	compress  bool
+	retention time.Duration
+	age       time.Duration
+	noticed   func(Space, error)
+
+	closed  atomic.Int64  // segments up to this one are closed
+	tidy    chan struct{} // holds one token: look at the closed segments
+	ctx     context.Context
+	stop    context.CancelFunc
+	ended   chan struct{}
+	once    sync.Once
+	neglect atomic.Pointer[error]
+}
+
+func (l *Log) beginUpkeep() {
+	k := &l.keep
+	k.tidy, k.ended = make(chan struct{}, 1), make(chan struct{})
+	k.ctx, k.stop = context.WithCancel(context.Background())
+	l.watchSpace()
+	go l.upkeep()
+}
+
+// endUpkeep waits for what is under way.
+func (l *Log) endUpkeep() {
+	l.keep.stop()
+	<-l.keep.ended
+}
+
+// segmentClosed tells of a segment that is not written any more.
+func (l *Log) segmentClosed(n int) {
+	l.keep.closed.Store(int64(n))
+	select {
+	case l.keep.tidy <- struct{}{}:
+	default:
+	}
+}
+
+func (l *Log) upkeep() {
+	k := &l.keep
+	defer close(k.ended)
+	look, again := time.NewTicker(spacePeriod), time.NewTicker(tidyPeriod)
+	defer look.Stop()
+	defer again.Stop()
+	l.tidyUp()
+	for {
+		select {
+		case <-k.ctx.Done():
+			return
+		case <-look.C:
+			if l.watchSpace() {
+				l.notice()
+			}
+		case <-again.C:
+			l.tidyUp()
+		case <-k.tidy:
+			l.tidyUp()
+		}
+	}
+}
+
+// tidyUp removes and compresses closed segments.
+func (l *Log) tidyUp() {
+	err := l.retain()
+	if err == nil && l.keep.compress {
+		err = l.compressClosed()
+	}
+	if l.keep.ctx.Err() != nil {
+		return // it was not given the time
+	}
+	before := l.Neglect()
+	l.keep.neglect.Store(&err)
+	if (before == nil) != (err == nil) {
+		l.notice()
+	}
+}
+
+func (l *Log) compressClosed() error {
+	of, err := listSegments(l.dir, l.keys)
+	if err != nil {
+		return err
+	}
+	for n := of.first; n <= int(l.keep.closed.Load()); n++ {
+		if _, err := os.Stat(filepath.Join(l.dir, segmentName(n))); err != nil {
+			if errors.Is(err, os.ErrNotExist) {
+				continue
+			}
+			return err
+		}
+		if err := compress(l.fs, l.dir, n, l.keep.ctx.Done()); err != nil {
+			return err
+		}
+		if l.keep.ctx.Err() != nil {
+			return nil
+		}
+	}
+	return nil
+}
+
+// Neglect returns why closed segments could not be compressed or removed the last time, or nil. Records
+// are not in danger by it, but the disk will be.
+func (l *Log) Neglect() error {
+	if err := l.keep.neglect.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+func (l *Log) notice() {
+	if l.keep.noticed != nil {
+		l.keep.noticed(l.Space(), l.Neglect())
+	}
+}
