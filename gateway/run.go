@@ -95,6 +95,7 @@ func Run(ctx context.Context, o RunOptions) error {
 		}
 		failed <- back.Serve(adminL)
 	}()
+	stopReviews := g.review()
 	watching, stopWatching := context.WithCancel(ctx)
 	var watchers sync.WaitGroup
 	watchers.Go(func() { g.follow(watching, o, watcher) })
@@ -119,6 +120,7 @@ func Run(ctx context.Context, o RunOptions) error {
 		err = errors.Join(err, front.Close())
 	}
 	err = errors.Join(err, back.Close())
+	stopReviews()
 	g.calls.Wait() // calls that were cut still write their closing records
 	return errors.Join(err, g.Close())
 }

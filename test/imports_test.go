@@ -18,9 +18,9 @@ const module = "github.com/halfdoor/halfdoor"
 // nothing else. ARCHITECTURE.md says why.
 var mayImport = map[string][]string{
 	"":                      {"gateway/cli"},
-	"gateway/cli":           {"certs", "configs", "gateway", "gateway/accesslog", "gateway/accesslog/balp", "gateway/demo", "gateway/probe", "gateway/vault", "policies", "transforms"},
+	"gateway/cli":           {"certs", "configs", "gateway", "gateway/accesslog", "gateway/accesslog/balp", "gateway/demo", "gateway/probe", "gateway/reviews", "gateway/vault", "policies", "transforms"},
 	"gateway/demo":          {"certs", "configs", "gateway"},
-	"gateway":               {"certs", "configs", "policies", "transforms", "gateway/accesslog", "gateway/admin", "gateway/auth", "gateway/fhir", "gateway/smart", "gateway/state", "gateway/upstream", "gateway/vault"},
+	"gateway":               {"certs", "configs", "policies", "transforms", "gateway/accesslog", "gateway/admin", "gateway/auth", "gateway/fhir", "gateway/reviews", "gateway/smart", "gateway/state", "gateway/upstream", "gateway/vault"},
 	"gateway/auth":          {"gateway/fhir", "gateway/smart"},
 	"gateway/smart":         {"gateway/fhir"},
 	"policies":              {"transforms"},
@@ -42,6 +42,7 @@ var mayImport = map[string][]string{
 	"test/bench/cases":      {"gateway/fhir", "gateway/vault", "transforms"},
 
 	"gateway/accesslog/balp": {"gateway/accesslog"},
+	"gateway/reviews":        {"gateway/accesslog"},
 }
 
 // pure packages reach no network, file system or clock of their own.

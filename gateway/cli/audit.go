@@ -37,9 +37,9 @@ func interactive(f *os.File) bool {
 
 func queryCommand() *cobra.Command {
 	var (
-		r                   reader
-		config, ehr, format string
-		q                   accesslog.Query
+		r           reader
+		ehr, format string
+		q           accesslog.Query
 	)
 	c := &cobra.Command{
 		Use:   "query --log DIR",
@@ -58,18 +58,24 @@ DIR may hold the logs of several replicas, each in a folder of its own.`,
 			if format != "jsonl" && format != "table" {
 				return usage{fmt.Errorf("--format %q: use jsonl or table", format)}
 			}
-			if err := asked(c, &q, config); err != nil {
-				return err
-			}
-			if err := r.open(c); err != nil {
+			if err := asked(c, &q, r.config); err != nil {
 				return err
 			}
 			var err error
 			queries := []accesslog.Query{q}
-			if config != "" && q.Patient != "" {
-				if queries, err = byRealID(config, ehr, q); err != nil {
+			if r.config != "" && q.Patient != "" {
+				if queries, err = byRealID(r.config, ehr, q); err != nil {
 					return err
 				}
+				for _, hashed := range queries[1:] {
+					r.about = append(r.about, hashed.Patient)
+				}
+			}
+			if name := q.Patient[strings.LastIndexByte(q.Patient, '/')+1:]; patientName.MatchString(name) {
+				r.about = append(r.about, name)
+			}
+			if err := r.open(c); err != nil {
+				return err
 			}
 			if format == "table" {
 				return r.done(printTable(c, &r, queries))
@@ -85,7 +91,6 @@ DIR may hold the logs of several replicas, each in a folder of its own.`,
 	f.StringVar(&q.Patient, "patient", "", "records that name this patient: a token, a keyed hash, or with --config the real `ID`")
 	f.BoolVar(&q.BreakGlass, "break-glass", false, "records of calls that asked for emergency access, whatever came of it")
 	f.StringVar(&format, "format", "jsonl", "jsonl or table")
-	f.StringVar(&config, "config", "", "the gateway's configuration `FILE`, for a patient's real id")
 	f.StringVar(&ehr, "ehr", "", "with --config: the `NAME` of the patient's EHR; default each")
 	return c
 }

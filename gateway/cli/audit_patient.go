@@ -16,13 +16,12 @@ import (
 // A patient is whom a question is about, by each name that records have.
 type patient struct {
 	reader
-	config, ehr, client string
-	names               []string // keyed hashes, or tokens that no record resolves
+	ehr, client string
+	names       []string // keyed hashes, or tokens that no record resolves
 }
 
 func (p *patient) flags(c *cobra.Command) {
 	p.reader.flags(c)
-	c.Flags().StringVar(&p.config, "config", "", "the gateway's configuration `FILE`, for a patient's real id")
 	c.Flags().StringVar(&p.ehr, "ehr", "", "with --config: the `NAME` of the patient's EHR; default each")
 	c.Flags().StringVar(&p.client, "client", "", "of a token: the `ID` of the client that holds it")
 }
@@ -36,8 +35,8 @@ that what other apps saw is found as well; the token keys are not needed.`
 // more than that the name is not known.
 func (p *patient) find(c *cobra.Command, name string) error {
 	name = strings.TrimPrefix(name, "Patient/")
-	if err := p.open(c, name); err != nil {
-		return err
+	if name == "" {
+		return usage{errors.New("the argument is empty")}
 	}
 	for _, flag := range []string{"config", "ehr", "client"} {
 		if f := c.Flags().Lookup(flag); f.Changed && f.Value.String() == "" {
@@ -62,6 +61,13 @@ func (p *patient) find(c *cobra.Command, name string) error {
 		for _, q := range queries[1:] {
 			p.names = append(p.names, q.Patient)
 		}
+	}
+	p.about = slices.Clone(p.names)
+	if patientName.MatchString(name) {
+		p.about = append(p.about, name)
+	}
+	if err := p.open(c, name); err != nil {
+		return err
 	}
 	if !patientName.MatchString(name) {
 		return nil

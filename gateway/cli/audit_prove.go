@@ -13,6 +13,7 @@ import (
 )
 
 func proveCommand() *cobra.Command {
+	var asked asking
 	var dir, key, out string
 	c := &cobra.Command{
 		Use:   "prove SEQ --log DIR --key KEY",
@@ -34,6 +35,9 @@ its RFC 6962 inclusion path and the checkpoint. The log is verified on the way.`
 			if key, err = publicKey(key); err != nil {
 				return err
 			}
+			if err := asked.record(c, dir, args); err != nil {
+				return err
+			}
 			proof, err := accesslog.Prove(c.Context(), accesslog.VerifyOptions{Dir: dir, Key: key}, seq)
 			if err != nil {
 				return err
@@ -46,6 +50,7 @@ its RFC 6962 inclusion path and the checkpoint. The log is verified on the way.`
 		},
 	}
 	logFlag(c, &dir)
+	asked.flags(c)
 	c.Flags().StringVar(&key, "key", "", "the log's public verifier `KEY`, or a file that holds it")
 	c.Flags().StringVar(&out, "out", "", "write to this `FILE`; default standard output")
 	return c

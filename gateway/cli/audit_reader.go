@@ -16,6 +16,7 @@ import (
 // A reader is what the audit's questions have in common: where the logs are, of what time, and what of
 // them could not be read.
 type reader struct {
+	asking
 	dir, since, until string
 	from, to          time.Time
 	logs              []string
@@ -27,11 +28,12 @@ const shown = 20
 
 func (r *reader) flags(c *cobra.Command) {
 	logFlag(c, &r.dir)
+	r.asking.flags(c)
 	c.Flags().StringVar(&r.since, "since", "", "records not before this `TIME` (2026-01-31, or RFC 3339)")
 	c.Flags().StringVar(&r.until, "until", "", "records before this `TIME`")
 }
 
-// open finds the logs. What is empty, as an unset variable makes it, is refused: it would be answered
+// open records the question and finds the logs. What is empty, as an unset variable makes it, is refused: it would be answered
 // with everything.
 func (r *reader) open(c *cobra.Command, args ...string) error {
 	if r.dir == "" {
@@ -53,6 +55,9 @@ func (r *reader) open(c *cobra.Command, args ...string) error {
 	}
 	if err != nil {
 		return usage{err}
+	}
+	if err := r.record(c, r.dir, args); err != nil {
+		return err
 	}
 	r.logs, err = accesslog.Replicas(r.dir)
 	return err

@@ -23,7 +23,7 @@ before(async () => {
   await is(401, '/Patient/tAnobody', {});
   await is(403, '/Observation?code=1', { as: 'billing-a' });
   await is(200, '/', json({ resourceType: 'Bundle', type: 'batch', entry: [{ request: { method: 'GET', url: `Patient/${patient.id}` } }, { request: { method: 'GET', url: 'Claim/x' } }] }, 'POST'));
-  const { code, out, err } = await halfdoor('audit', 'export', '--log', world.gateway.log, '--format', 'fhir');
+  const { code, out, err } = await halfdoor('audit', 'export', '--unrecorded', '--log', world.gateway.log, '--format', 'fhir');
   assert.equal(code, 0, err);
   events = out.trimEnd().split('\n').map((line) => JSON.parse(line));
 });

@@ -135,7 +135,7 @@ export class Gateway {
 
   // records are those that fit flags such as --correlation.
   async records(...flags) {
-    const { code, out, err } = await halfdoor('audit', 'query', '--log', this.log, ...flags);
+    const { code, out, err } = await halfdoor('audit', 'query', '--unrecorded', '--log', this.log, ...flags);
     if (code !== 0) {
       throw new Error(`halfdoor audit query: ${err}`);
     }
