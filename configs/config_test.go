@@ -157,7 +157,8 @@ func TestFullUncommented(t *testing.T) {
 	}
 	d := configs.Default()
 	if c.Limits != d.Limits || c.Log != d.Log || c.ShutdownTimeout != d.ShutdownTimeout || c.Admin.Listen != d.Admin.Listen ||
-		c.AccessLog.SegmentSize != d.AccessLog.SegmentSize || c.EHRs[0].Timeouts != configs.DefaultEHR().Timeouts {
+		c.AccessLog.SegmentSize != d.AccessLog.SegmentSize || c.EHRs[0].Timeouts != configs.DefaultEHR().Timeouts ||
+		c.EHRs[0].Breaker != configs.DefaultEHR().Breaker {
 		t.Error("a default that the example states is not the default")
 	}
 	for path := range keys() {

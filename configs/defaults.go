@@ -65,6 +65,8 @@ func (e *EHR) defaults() {
 	e.RequireBinding = "none"
 	e.Timeouts = Timeouts{Connect: seconds(5), Header: seconds(15), Idle: seconds(15), Total: seconds(60)}
 	e.MaxConnections = 64
+	e.Load = LoadLimits{Requests: 64, Queue: 64, Wait: seconds(1)}
+	e.Breaker = Breaker{Calls: 10, Percent: 50, Within: seconds(30), Rest: seconds(10)}
 }
 
 func (i *Issuer) defaults() {

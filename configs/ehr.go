@@ -20,6 +20,15 @@ type EHR struct {
 	// is set; no user, query or fragment. A trailing slash is dropped.
 	BaseURL string `yaml:"base_url"`
 
+	// StandbyURLs are other base URLs at which the same server answers, by the same rules. Default none. Calls go to the one
+	// that answered last, base_url first. Another is asked in its place where it cannot be reached or its breaker is open,
+	// by reads, and by writes of which nothing can have been sent. All are the server's own names in answers.
+	StandbyURLs []string `yaml:"standby_urls"`
+
+	// TLSServerName is what the certificates of base_url and standby_urls have to be for, where these are the addresses of
+	// machines and the certificate is the service's. Default none: the host of each URL.
+	TLSServerName string `yaml:"tls_server_name"`
+
 	// Aliases are other base URLs by which the server names its own resources, in links, fullUrl and references, each
 	// without trailing slash. Default none. Nothing is ever sent to them; they are rewritten like base_url in answers.
 	Aliases []string `yaml:"aliases"`
@@ -64,9 +73,15 @@ type EHR struct {
 	// within timeouts.total. A write is never sent again. Default 0, to 5.
 	Retries int `yaml:"retries"`
 
-	// MaxConnections is how many connections to the server may be open at once; calls beyond wait. Default 64, from 1
-	// to 10000.
+	// MaxConnections is how many connections to the server may be open at once, for each of its URLs; calls beyond wait.
+	// Default 64, from 1 to 10000.
 	MaxConnections int `yaml:"max_connections"`
+
+	// Load bounds what the server is asked.
+	Load LoadLimits `yaml:"load"`
+
+	// Breaker gives the server a rest when it fails.
+	Breaker Breaker `yaml:"breaker"`
 
 	// InsecureLabelPages is for a server that does not know _security:not. Default false: each search asks the server to
 	// leave out what has a label that the policy denies, so that its pages are full and tell nothing of it. With true, the
@@ -93,6 +108,49 @@ type Timeouts struct {
 	// Total is for the whole call, body included. A duration, from 10ms to 1h, at least as long as each of the others;
 	// default 1m.
 	Total Duration `yaml:"total"`
+}
+
+// LoadLimits bound what a server is asked, so that one that is slow holds no more of the gateway than its share: calls to
+// another EHR go on.
+type LoadLimits struct {
+	// Requests is how many may be under way at once, each until its answer has been read. Default 64, from 1 to 10000. With
+	// HTTP/1.1 more than max_connections is of no use.
+	Requests int `yaml:"requests"`
+
+	// Queue is how many calls beyond may wait for their turn; further ones are answered 503 with Retry-After. Default 64,
+	// to 10000; 0: none waits.
+	Queue int `yaml:"queue"`
+
+	// Wait is how long a call may wait for its turn; then the answer is 503 with Retry-After. A duration, to 1m; default 1s.
+	Wait Duration `yaml:"wait"`
+
+	// PerSecond is how many requests the server is sent in a second, in the mean; what is beyond waits like the others.
+	// Default 0: no limit; to 100000.
+	PerSecond int `yaml:"per_second"`
+
+	// Burst is how many of them may be sent at once. Default 0: as many as per_second; to 100000.
+	Burst int `yaml:"burst"`
+}
+
+// Breaker says when a server is left alone. While it is, calls are answered 503 with Retry-After at once, instead of each
+// waiting for a timeout, and a server that starts is not met by all of them. Each URL of a server has its own.
+//
+// A call counts as failed where there is no connection, no answer in time, a cut or malformed one, or a status of 500 and
+// above. What the server says of the call (400 to 499, 501), and calls that their clients end, do not.
+type Breaker struct {
+	// Calls is how many calls there have to be, within the time below, for a verdict. Default 10, to 10000; 0: no breaker.
+	Calls int `yaml:"calls"`
+
+	// Percent is how many of a hundred calls have to fail. Default 50, from 1 to 100.
+	Percent int `yaml:"percent"`
+
+	// Within is the time that the calls are counted for. A duration, from 1s to 10m; default 30s.
+	Within Duration `yaml:"within"`
+
+	// Rest is how long nothing is sent. Then two calls are let through; if both are answered, all are, and if one fails the
+	// rest begins anew. A duration, from 100ms to 10m; default 10s. A 503 with Retry-After begins a rest of that length as
+	// well, of at most a minute.
+	Rest Duration `yaml:"rest"`
 }
 
 // validateEHRs judges the FHIR servers, each by itself and against the others.
@@ -133,6 +191,16 @@ func (e *EHR) validate(at string, r *report) {
 	if r.required(at+".base_url", e.BaseURL) {
 		e.validateBase(at, r)
 	}
+	r.list(at+".standby_urls", e.StandbyURLs)
+	for j, standby := range e.StandbyURLs {
+		e.validateAddress(index(at+".standby_urls", j), standby, r)
+		if standby == e.BaseURL {
+			r.add(index(at+".standby_urls", j), "is base_url")
+		}
+	}
+	if e.TLSServerName != "" && !hostForm.MatchString(e.TLSServerName) {
+		r.add(at+".tls_server_name", "want the name of a host, without port")
+	}
 	r.list(at+".aliases", e.Aliases)
 	for j, alias := range e.Aliases {
 		// An alias is only compared and rewritten, never called: how it would be reached does not matter.
@@ -150,20 +218,46 @@ func (e *EHR) validate(at string, r *report) {
 	}
 	r.count(at+".retries", e.Retries, 0, 5)
 	r.count(at+".max_connections", e.MaxConnections, 1, 10_000)
+	e.Load.validate(at+".load", r)
+	e.Breaker.validate(at+".breaker", r)
+}
+
+func (l *LoadLimits) validate(at string, r *report) {
+	r.count(at+".requests", l.Requests, 1, 10_000)
+	r.count(at+".queue", l.Queue, 0, 10_000)
+	r.between(at+".wait", l.Wait, 0, time.Minute)
+	r.count(at+".per_second", l.PerSecond, 0, 100_000)
+	r.count(at+".burst", l.Burst, 0, 100_000)
+	if l.Burst > 0 && l.PerSecond == 0 {
+		r.add(at+".burst", "of no effect without per_second")
+	}
+}
+
+func (b *Breaker) validate(at string, r *report) {
+	r.count(at+".calls", b.Calls, 0, 10_000)
+	r.count(at+".percent", b.Percent, 1, 100)
+	r.between(at+".within", b.Within, time.Second, 10*time.Minute)
+	r.between(at+".rest", b.Rest, 100*time.Millisecond, 10*time.Minute)
 }
 
 func (e *EHR) validateBase(at string, r *report) {
-	host, plain := r.base(at+".base_url", e.BaseURL, true)
-	if host == "" {
-		return
+	plain, ok := e.validateAddress(at+".base_url", e.BaseURL, r)
+	for _, standby := range e.StandbyURLs {
+		plain = plain || strings.HasPrefix(standby, "http:")
 	}
-	switch {
-	case plain && !loopback(host) && !e.InsecureHTTP:
-		r.add(at+".base_url", "want https: over http, patient data and the bearer cross the network in the clear "+
-			"(insecure_http: true allows it)")
-	case !plain && e.InsecureHTTP:
+	if ok && !plain && e.InsecureHTTP {
 		r.add(at+".insecure_http", "of no effect with an https base_url; leave it out")
 	}
+}
+
+// validateAddress judges a URL to which patient data and credentials are sent, and says whether it is plain http.
+func (e *EHR) validateAddress(at, value string, r *report) (plain, ok bool) {
+	host, plain := r.base(at, value, true)
+	if plain && host != "" && !loopback(host) && !e.InsecureHTTP {
+		r.add(at, "want https: over http, patient data and the bearer cross the network in the clear "+
+			"(insecure_http: true allows it)")
+	}
+	return plain, host != ""
 }
 
 // base reads a FHIR base URL, and returns its host and whether it is plain http; no host where it is none.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/halfdoor/halfdoor/configs"
 	"github.com/halfdoor/halfdoor/gateway/accesslog"
+	"github.com/halfdoor/halfdoor/gateway/upstream"
 	"github.com/halfdoor/halfdoor/gateway/vault"
 )
 
@@ -58,7 +59,7 @@ func Check(ctx context.Context, cfg *configs.Config, online bool, now func() tim
 	}
 	for i := range cfg.EHRs {
 		c := &cfg.EHRs[i]
-		ehr, err := newEHR(c, int64(cfg.Limits.ResponseBytes), now)
+		ehr, err := newEHR(c, int64(cfg.Limits.ResponseBytes), nil, func(string, string, upstream.State, upstream.State) {}, now)
 		look("ehr "+c.Name, c.BaseURL, err)
 		if err == nil {
 			if online {

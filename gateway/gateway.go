@@ -132,7 +132,7 @@ func New(o Options) (*Gateway, error) {
 		g.replays = state.NewReplays(state.ReplaysOptions{Now: o.Now})
 	}
 	g.metrics = newMetrics(g)
-	gen, err := build(cfg, nil, g.replays, o.Now)
+	gen, err := build(cfg, nil, g.replays, g.breakerChanged, o.Now)
 	if err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
@@ -156,7 +156,7 @@ func (g *Gateway) Reload(cfg *configs.Config, loadErr error) error {
 	var gen *generation
 	if err == nil {
 		if err = g.fixed.unchanged(cfg); err == nil {
-			gen, err = build(cfg, g.current.Load(), g.replays, g.now)
+			gen, err = build(cfg, g.current.Load(), g.replays, g.breakerChanged, g.now)
 		}
 	}
 	if err != nil {

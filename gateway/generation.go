@@ -71,8 +71,9 @@ type route struct {
 }
 
 // build makes a generation, or reports every part that fails. The vault's file of long ids
-// is shared with the generation before; replays outlives all of them.
-func build(cfg *configs.Config, before *generation, replays auth.Replays, now func() time.Time) (_ *generation, err error) {
+// is shared with the generation before; replays outlives all of them. changed is told of the
+// EHRs' breakers.
+func build(cfg *configs.Config, before *generation, replays auth.Replays, changed breakerChange, now func() time.Time) (_ *generation, err error) {
 	g := &generation{
 		trusts:   trusts(cfg.Clients),
 		bindings: bindings(cfg.Clients),
@@ -124,7 +125,7 @@ func build(cfg *configs.Config, before *generation, replays auth.Replays, now fu
 	part("vault", e)
 	for i := range cfg.EHRs {
 		g.longest = max(g.longest, time.Duration(cfg.EHRs[i].Timeouts.Total))
-		r, e := newRoute(cfg.PublicURL, &cfg.EHRs[i], int64(cfg.Limits.ResponseBytes), now)
+		r, e := newRoute(cfg.PublicURL, &cfg.EHRs[i], int64(cfg.Limits.ResponseBytes), before.ehr(cfg.EHRs[i].Name), changed, now)
 		part("ehrs: "+cfg.EHRs[i].Name, e)
 		if e == nil {
 			g.routes = append(g.routes, r)
@@ -140,8 +141,8 @@ func build(cfg *configs.Config, before *generation, replays auth.Replays, now fu
 	return g, nil
 }
 
-func newRoute(public string, c *configs.EHR, maxBody int64, now func() time.Time) (*route, error) {
-	ehr, err := newEHR(c, maxBody, now)
+func newRoute(public string, c *configs.EHR, maxBody int64, before *upstream.EHR, changed breakerChange, now func() time.Time) (*route, error) {
+	ehr, err := newEHR(c, maxBody, before, changed, now)
 	if err != nil {
 		return nil, err
 	}
@@ -150,6 +151,18 @@ func newRoute(public string, c *configs.EHR, maxBody int64, now func() time.Time
 		r.jwksPath = c.OAuth.JWKSPath
 	}
 	return r, err
+}
+
+// ehr is the EHR of a name; nil where there is none, or no generation.
+func (g *generation) ehr(name string) *upstream.EHR {
+	if g != nil {
+		for _, r := range g.routes {
+			if r.name == name {
+				return r.ehr
+			}
+		}
+	}
+	return nil
 }
 
 // authenticator is the one of the configured issuers. The keys that the generation before

@@ -68,6 +68,7 @@ func newMetrics(g *Gateway) *metrics {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "halfdoor_quota_patients_most", Help: "Patients that one actor was told of within the hour, of the actor with most."}, func() float64 {
 			return float64(g.usage().Most)
 		}),
+		ehrCollector{g},
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/halfdoor/halfdoor/gateway/accesslog"
 	"github.com/halfdoor/halfdoor/gateway/auth"
@@ -27,7 +29,7 @@ type Refusal struct {
 	Code string // stable; the key of answers, or a policy's own reason code
 	answer
 	allow      string // 405: the methods that would do
-	retryAfter string // seconds, as the EHR said
+	retryAfter string // seconds, or what the EHR said
 	challenge  string // 401: the RFC 6750 error code; "" when no token came
 	scheme     string // 401: the one that the challenge is of; "" for any
 	nonce      string // 401: for the client's next DPoP proof
@@ -121,6 +123,8 @@ var answers = map[string]answer{
 	"ehr-too-large":           {502, "too-costly", "The EHR's answer, or a resource in it, is larger than the gateway can check.", never},
 	"ehr-rejected":            {400, "processing", "The EHR did not accept this request.", after},
 	"ehr-busy":                {503, "throttled", "The EHR asks to be called less often.", soon},
+	"ehr-full":                {503, "throttled", "The EHR has as many requests from the gateway as it is given at once. Try again in a moment.", soon},
+	"ehr-breaker-open":        {503, "transient", "The EHR has failed several times just now, so it is left alone for a moment. Its operators may know more.", soon},
 	"ehr-error":               {502, "exception", "The EHR reported an error of its own.", soon},
 	"dataset-write":           {403, "forbidden", "The minimum dataset of this desk lets nothing of this type be written.", never},
 	"not-writable":            {422, "business-rule", "This desk may not write the element {}, or not in this way.", after},
@@ -156,6 +160,12 @@ func refusal(code string) *Refusal {
 // naming puts a name into the sentence: a parameter, header or interaction, never a value.
 func (r *Refusal) naming(name string) *Refusal {
 	r.text = strings.Replace(r.text, "{}", name, 1)
+	return r
+}
+
+// after says when to try again, in whole seconds (RFC 9110, section 10.2.3).
+func (r *Refusal) after(d time.Duration) *Refusal {
+	r.retryAfter = strconv.Itoa(max(1, int(math.Ceil(d.Seconds()))))
 	return r
 }
 
@@ -333,6 +343,12 @@ func refusedEHR(e *upstream.Error) *Refusal {
 		return refusal("ehr-cut")
 	case upstream.Canceled:
 		return refusal("client-gone")
+	case upstream.BreakerOpen:
+		return refusal("ehr-breaker-open").after(e.RetryAfter)
+	case upstream.Full:
+		return refusal("ehr-full").after(e.RetryAfter)
+	case upstream.Resting:
+		return refusal("ehr-busy").after(e.RetryAfter)
 	}
 	return refusal("ehr-unreachable")
 }

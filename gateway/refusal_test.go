@@ -121,7 +121,7 @@ func TestRefusals(t *testing.T) {
 // the EHR's words.
 func TestEHRFaults(t *testing.T) {
 	w := newWorld(t, withConfig(func(y string) string {
-		return strings.Replace(y, "issuers:", "    timeouts: {connect: 300ms, header: 300ms, idle: 300ms, total: 2s}\nissuers:", 1)
+		return strings.Replace(y, "issuers:", "    timeouts: {connect: 300ms, header: 300ms, idle: 300ms, total: 2s}\n    breaker: {calls: 0}\nissuers:", 1)
 	}))
 	token := w.token("demo-scheduling", demo.TokenOptions{})
 	id := w.get(token, "/Appointment?_count=1").json().Get("entry.0.resource.id").String()
@@ -139,12 +139,12 @@ func TestEHRFaults(t *testing.T) {
 		{"401", demo.FaultUnauthorized, 502, "ehr-refused"},
 		{"403", demo.FaultForbidden, 502, "ehr-refused"},
 		{"500", demo.FaultInternal, 502, "ehr-error"},
-		{"503", demo.FaultBusy, 503, "ehr-busy"},
 		{"429", demo.FaultThrottled, 429, "ehr-busy"},
 		{"invalid JSON", demo.FaultInvalidJSON, 502, "ehr-cut"}, // it breaks within a string, which then never ends
 		{"another resource", demo.FaultWrong, 502, "ehr-invalid"},
 		{"redirect", demo.FaultRedirect, 502, "ehr-invalid"},
 		{"XML", demo.FaultXML, 502, "ehr-invalid"},
+		{"503", demo.FaultBusy, 503, "ehr-busy"}, // last, since it asks for a rest
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w.ehr.Set(c.fault, 0)

@@ -70,6 +70,7 @@ func Run(ctx context.Context, o RunOptions) error {
 	handler, err := admin.Handler(admin.Options{
 		Token:   func() []byte { return g.current.Load().admin.Bytes() },
 		Ready:   g.Ready,
+		Worse:   g.worse,
 		Metrics: promhttp.HandlerFor(g.metrics.registry, promhttp.HandlerOpts{}),
 		Status:  g.status,
 		Reload:  func() error { return g.reload(o.Load) },
@@ -242,7 +243,7 @@ func (g *Gateway) status() any {
 	s := map[string]any{
 		"version": g.version, "policy_revision": gen.policies.Revision(), "datasets": gen.policies.Datasets(),
 		"draining": g.draining.Load(), "access_log": "healthy",
-		"patients_told": g.usage(),
+		"patients_told": g.usage(), "ehrs": gen.health(),
 	}
 	if err := g.log.Err(); err != nil {
 		s["access_log"] = err.Error()

@@ -30,7 +30,7 @@ func (w *world) notes() int {
 // write, and so does the record.
 func TestEHRFailsAWrite(t *testing.T) {
 	w := newWorld(t, withConfig(func(y string) string {
-		return strings.Replace(y, "issuers:", "    timeouts: {connect: 300ms, header: 300ms, idle: 300ms, total: 2s}\nissuers:", 1)
+		return strings.Replace(y, "issuers:", "    timeouts: {connect: 300ms, header: 300ms, idle: 300ms, total: 2s}\n    breaker: {calls: 0}\nissuers:", 1)
 	}))
 	token := w.token("demo-scheduling", demo.TokenOptions{Scopes: []string{"system/*.cruds"}})
 	name := w.get(token, "/Task?_count=1").json().Get("entry.0.resource.id").String()
@@ -56,8 +56,8 @@ func TestEHRFailsAWrite(t *testing.T) {
 		{"answer broken", demo.FaultInvalidJSON, []string{"PUT"}, 502, "write-unread", true, true},
 		{"another resource", demo.FaultWrong, []string{"PUT"}, 502, "write-unread", true, false},
 		{"refused for good", demo.FaultForbidden, []string{"PUT"}, 502, "ehr-refused", true, false},
-		{"busy", demo.FaultBusy, []string{"PUT"}, 503, "ehr-busy", true, false},
 		{"throttled", demo.FaultThrottled, []string{"PUT"}, 429, "ehr-busy", true, false},
+		{"busy", demo.FaultBusy, []string{"PUT"}, 503, "ehr-busy", true, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w.ehr.Set(tt.fault, 0, tt.methods...)

@@ -21,6 +21,7 @@ import (
 type Options struct {
 	Token   func() []byte                  // the administrators' token; empty: acts are off
 	Ready   func() error                   // nil while calls are welcome
+	Worse   func() []string                // what is not as it should be, while calls are welcome all the same
 	Metrics http.Handler                   // in Prometheus's text format
 	Status  func() any                     // for /status, marshalled as JSON
 	Reload  func() error                   // a whole new generation, or why not
@@ -29,7 +30,7 @@ type Options struct {
 
 // Handler serves the administrative paths.
 func Handler(o Options) (http.Handler, error) {
-	if o.Token == nil || o.Ready == nil || o.Metrics == nil || o.Status == nil || o.Reload == nil || o.Act == nil {
+	if o.Token == nil || o.Ready == nil || o.Worse == nil || o.Metrics == nil || o.Status == nil || o.Reload == nil || o.Act == nil {
 		return nil, errors.New("admin needs all of its options")
 	}
 	mux := http.NewServeMux()
@@ -39,7 +40,7 @@ func Handler(o Options) (http.Handler, error) {
 			plain(w, http.StatusServiceUnavailable, "not ready: "+err.Error())
 			return
 		}
-		plain(w, http.StatusOK, "ready")
+		plain(w, http.StatusOK, strings.Join(append([]string{"ready"}, o.Worse()...), "\n"))
 	})
 	mux.Handle("GET /metrics", o.Metrics)
 	mux.Handle("GET /status", o.guarded("status", func(w http.ResponseWriter, _ *http.Request) {

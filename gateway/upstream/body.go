@@ -24,6 +24,10 @@ type body struct {
 	close  sync.Once
 	closed bool // before the answer was handed on
 
+	over    func(verdict) // of the request, once the body has ended; nil until the answer is accepted
+	ended   sync.Once
+	verdict verdict // by its header
+
 	reading  sync.Mutex // held during a read; guards what follows
 	idle     *time.Timer
 	left     int64    // of Options.MaxBody; unused where that is 0
@@ -54,8 +58,21 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	b.left -= int64(n)
 	b.read += int64(n)
-	b.err = err
+	if b.err = err; err != nil {
+		v := b.verdict
+		if failed, ok := err.(*Error); ok && failed.spoils() {
+			v = bad
+		}
+		b.ends(v)
+	}
 	return n, err
+}
+
+// ends lets the next request have its turn, once.
+func (b *body) ends(v verdict) {
+	if b.over != nil {
+		b.ended.Do(func() { b.over(v) })
+	}
 }
 
 // decode reads through the coding, if there is one.
@@ -128,6 +145,7 @@ func (b *body) Close() error {
 		if b.src != nil {
 			_ = b.src.Close()
 		}
+		b.ends(b.verdict)
 		if b.end != nil {
 			b.end()
 		}

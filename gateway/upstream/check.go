@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 
@@ -12,10 +13,23 @@ import (
 // maxStatement bounds how much of a capability statement is read; large servers' take a few MiB.
 const maxStatement = 16 << 20
 
-// Check asks the EHR for its capability statement, and is nil where it has one: it is up, and it is a FHIR server that
-// takes our credentials, as far as it wants any for this. Its error is always an *Error.
+// Check asks the EHR for its capability statement at each of its addresses, and is nil where all have one: they are up, and
+// each is a FHIR server that takes our credentials, as far as it wants any for this. What is wrong with each is an *Error;
+// where there are several addresses, it is told with its own.
 func (e *EHR) Check(ctx context.Context) error {
-	resp, err := e.Do(ctx, Call{Method: http.MethodGet, Path: "metadata"})
+	var all []error
+	for _, a := range e.at.all {
+		err := e.check(ctx, a)
+		if err != nil && len(e.at.all) > 1 {
+			err = fmt.Errorf("%s: %w", a.base, err)
+		}
+		all = append(all, err)
+	}
+	return errors.Join(all...)
+}
+
+func (e *EHR) check(ctx context.Context, a *address) error {
+	resp, err := e.do(ctx, Call{Method: http.MethodGet, Path: "metadata"}, &addresses{all: []*address{a}})
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Kind says what went wrong with a call. It is an error itself, so errors.Is finds it.
@@ -35,6 +36,12 @@ const (
 	// CallerRefused: the caller's own token, where it is forwarded or exchanged, is not taken.
 	CallerRefused Kind = "caller refused"
 	Invalid       Kind = "invalid call" // our own call cannot be sent; nothing was
+	// BreakerOpen: every address of the EHR has failed too often and is given a rest; nothing was sent.
+	BreakerOpen Kind = "breaker open"
+	// Resting: the EHR asked to be left alone, by a 503 with Retry-After; nothing was sent.
+	Resting Kind = "resting"
+	// Full: the EHR has as many requests as Options.Load allows, and there was no turn in time; nothing was sent.
+	Full Kind = "full"
 )
 
 func (k Kind) Error() string { return string(k) }
@@ -49,7 +56,11 @@ type Error struct {
 	// reached the EHR whole, and where the EHR said that it refuses it.
 	Sent bool
 
-	late bool // the context's own deadline passed
+	// RetryAfter is when it may be worth asking again, of BreakerOpen, Resting and Full.
+	RetryAfter time.Duration
+
+	late        bool // the context's own deadline passed
+	unconnected bool // the address was not reached
 }
 
 func (e *Error) Error() string {

@@ -21,6 +21,11 @@ type Options struct {
 	// BaseURL is the server's FHIR base URL: https, or http where the host is loopback or InsecureHTTP is set; no user,
 	// query, fragment or escape. A trailing slash is dropped. Required.
 	BaseURL string
+	// Standbys are other base URLs at which the same server answers, by the same grammar. One is asked where those before it
+	// cannot be reached, or fail too often. The access tokens are sent to them as well.
+	Standbys []string
+	// ServerName is what the certificate of each address has to be for. Default: the host of the address.
+	ServerName string
 	// Aliases are other base URLs by which the server names its own resources, by the same grammar. Nothing is sent to
 	// them, so they may be http.
 	Aliases []string
@@ -51,6 +56,15 @@ type Options struct {
 	Retries int
 	// MaxConnections is how many connections may be open at once; calls beyond wait. Default 64.
 	MaxConnections int
+	// Load bounds what the server is asked, at all its addresses together.
+	Load Load
+	// Breaker gives an address that fails a rest. Nil: none does.
+	Breaker *Breaker
+	// Changed is told of each change of an address's breaker, before the next call. Nil: nobody is.
+	Changed func(address string, from, to State) `json:"-"`
+	// Previous is the same server under the configuration before. Its access tokens, what is under way, the rate and the
+	// breakers go on, each where its own settings are the same.
+	Previous *EHR `json:"-"`
 	// MaxBody is the longest body, in bytes, decoded. Default 0: any; a body takes constant memory however long it is.
 	MaxBody int64
 	// MaxExpansion is how many bytes a content coding may make of each of its own, beyond the first MiB. Default 200;
@@ -69,8 +83,8 @@ type Options struct {
 	Now func() time.Time `json:"-"`
 }
 
-// check fills in the defaults and parses BaseURL, reporting every problem at once. A problem quotes no value.
-func (o *Options) check() (*url.URL, error) {
+// check fills in the defaults and parses BaseURL and Standbys, reporting every problem at once. A problem quotes no value.
+func (o *Options) check() ([]*url.URL, error) {
 	var problems []error
 	problem := func(format string, a ...any) {
 		problems = append(problems, fmt.Errorf("upstream: "+format, a...))
@@ -78,12 +92,17 @@ func (o *Options) check() (*url.URL, error) {
 	if !validName(o.Name) {
 		problem("Name must be 1 to 64 lower-case letters, digits, '-', '_' or '.'")
 	}
-	base, err := parseBase(o.BaseURL)
-	switch {
-	case err != nil:
-		problem("BaseURL %w", err)
-	case base.Scheme == "http" && !o.InsecureHTTP && !loopback(base.Hostname()):
-		problem("BaseURL must be https, or InsecureHTTP be set")
+	bases := []*url.URL{o.address("BaseURL", o.BaseURL, problem)}
+	o.Standbys = slices.Clone(o.Standbys)
+	for i, standby := range o.Standbys {
+		bases = append(bases, o.address(fmt.Sprintf("Standbys[%d]", i), standby, problem))
+	}
+	if len(o.ServerName) > 253 || !visible(o.ServerName, "") {
+		problem("ServerName must be the name of a host")
+	}
+	o.Load.check(problem)
+	if o.Breaker != nil {
+		o.Breaker.check(problem)
 	}
 	o.Aliases = slices.Clone(o.Aliases)
 	for i, alias := range o.Aliases {
@@ -140,13 +159,25 @@ func (o *Options) check() (*url.URL, error) {
 	if !visible(o.Product, " ") {
 		problem("Product must be printable ASCII")
 	}
-	return base, errors.Join(problems...)
+	return bases, errors.Join(problems...)
 }
 
-// bases lists BaseURL and Aliases once each, without trailing slash, the longest first.
+// address reads a base URL that is asked.
+func (o *Options) address(name, text string, problem func(string, ...any)) *url.URL {
+	base, err := parseBase(text)
+	switch {
+	case err != nil:
+		problem(name+" %w", err)
+	case base.Scheme == "http" && !o.InsecureHTTP && !loopback(base.Hostname()):
+		problem("%s must be https, or InsecureHTTP be set", name)
+	}
+	return base
+}
+
+// bases lists BaseURL, Standbys and Aliases once each, without trailing slash, the longest first.
 func (o *Options) bases() []string {
 	var out []string
-	for _, b := range append([]string{o.BaseURL}, o.Aliases...) {
+	for _, b := range slices.Concat([]string{o.BaseURL}, o.Standbys, o.Aliases) {
 		if b = strings.TrimSuffix(b, "/"); !slices.Contains(out, b) {
 			out = append(out, b)
 		}

@@ -13,8 +13,16 @@ const (
 	maxCorrelation = 128      // bytes of a correlation header
 )
 
-// request makes the HTTP request of a call, with nothing in it but what is checked or ours.
-func (e *EHR) request(c Call) (*http.Request, error) {
+// outgoing is a call that may be sent, to whichever address, with nothing in it but what is checked or ours.
+type outgoing struct {
+	call          *Call
+	at            *addresses
+	header        http.Header
+	path, rawPath string // below a base, with the slash before it; rawPath is empty where it is the same
+}
+
+// outgoing checks a call.
+func (e *EHR) outgoing(c *Call) (*outgoing, error) {
 	invalid := func(reason string) error { return &Error{Kind: Invalid, EHR: e.o.Name, Reason: reason} }
 	posts, puts, deletes := c.Method == http.MethodPost, c.Method == http.MethodPut, c.Method == http.MethodDelete
 	switch {
@@ -32,7 +40,7 @@ func (e *EHR) request(c Call) (*http.Request, error) {
 	if len(c.Path)+len(c.Query) > maxTarget {
 		return nil, invalid("path and query are too long")
 	}
-	target := url.URL{Scheme: e.base.Scheme, Host: e.base.Host, Path: e.base.Path, RawQuery: c.Query}
+	out := &outgoing{call: c}
 	if c.Path != "" {
 		// A list may be named with a slash after it; some servers write links to their pages so. All that is in a
 		// compartment has a star for its type (FHIR R4, section 3.1.0.10.2).
@@ -40,13 +48,10 @@ func (e *EHR) request(c Call) (*http.Request, error) {
 		if !validPath(plain) {
 			return nil, invalid("path is not a plain path below the base URL")
 		}
-		target.Path += "/" + c.Path
+		out.path = "/" + c.Path
 		if all {
-			target.RawPath = target.Path // net/url would escape the star
+			out.rawPath = out.path // net/url would escape the star
 		}
-	}
-	if target.Path == "" {
-		target.Path = "/"
 	}
 	if !validQuery(c.Query) {
 		return nil, invalid("query is not of a URL's grammar")
@@ -69,10 +74,7 @@ func (e *EHR) request(c Call) (*http.Request, error) {
 		}
 		header.Set(name, value)
 	}
-	req := &http.Request{
-		Method: c.Method, URL: &target, Host: target.Host, Header: header,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}
+	out.header = header
 	for name, value := range map[string]string{"If-Match": c.IfMatch, "If-None-Exist": c.IfNoneExist} {
 		if value != "" {
 			header.Set(name, value)
@@ -82,11 +84,44 @@ func (e *EHR) request(c Call) (*http.Request, error) {
 		header.Set("Prefer", "return="+c.Return)
 	}
 	if len(c.Body) > 0 {
-		// There is no GetBody, and no Idempotency-Key goes out: with them net/http would send it again by itself.
 		header.Set("Content-Type", "application/fhir+json")
-		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(c.Body)), int64(len(c.Body))
 	}
-	return req, nil
+	return out, nil
+}
+
+// show puts an access token into the header. What went out with another one may still be being written.
+func (o *outgoing) show(token Secret) {
+	if token == "" {
+		return
+	}
+	value, before := "Bearer "+string(token), o.header.Get("Authorization")
+	if before == value {
+		return
+	}
+	if before != "" {
+		o.header = o.header.Clone()
+	}
+	o.header.Set("Authorization", value)
+}
+
+// to is the HTTP request of a call to an address.
+func (o *outgoing) to(a *address) *http.Request {
+	target := url.URL{Scheme: a.base.Scheme, Host: a.base.Host, Path: a.base.Path + o.path, RawQuery: o.call.Query}
+	if o.rawPath != "" {
+		target.RawPath = a.base.Path + o.rawPath
+	}
+	if target.Path == "" {
+		target.Path = "/"
+	}
+	req := &http.Request{
+		Method: o.call.Method, URL: &target, Host: target.Host, Header: o.header,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}
+	if len(o.call.Body) > 0 {
+		// There is no GetBody, and no Idempotency-Key goes out: with them net/http would send it again by itself.
+		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(o.call.Body)), int64(len(o.call.Body))
+	}
+	return req
 }
 
 // validPath says whether a path is segments of FHIR's characters with single slashes between: nothing that a URL

@@ -17,14 +17,14 @@ const (
 // has been handed on by then. A write is asked for once.
 //
 // It never waits for longer than the call has: rather than into the deadline, it then goes back with what there is.
-func (e *EHR) persist(ctx context.Context, req *http.Request, c *Call) (*Response, *Error) {
+func (e *EHR) persist(ctx context.Context, out *outgoing) (*Response, *Error) {
 	end := time.Now().Add(e.o.TotalTimeout)
 	if at, ok := ctx.Deadline(); ok && at.Before(end) {
 		end = at
 	}
 	for n := 0; ; n++ {
-		resp, failed := e.ask(ctx, req, c)
-		if c.writes() || n >= e.o.Retries || ctx.Err() != nil {
+		resp, failed := e.ask(ctx, out)
+		if out.call.writes() || n >= e.o.Retries || ctx.Err() != nil {
 			return resp, failed
 		}
 		wait, worth := e.patience(n, resp, failed)
@@ -46,7 +46,11 @@ func (e *EHR) persist(ctx context.Context, req *http.Request, c *Call) (*Respons
 func (e *EHR) patience(n int, resp *Response, failed *Error) (time.Duration, bool) {
 	wait := min(firstBackoff<<min(n, 10), mostBackoff)
 	wait = wait/2 + rand.N(wait/2+1) // so that those who failed together do not come back together
-	if failed != nil {
+	switch {
+	case failed != nil && failed.Kind == Resting:
+		wait = max(wait, failed.RetryAfter)
+		return wait, wait <= e.o.HeaderTimeout
+	case failed != nil:
 		return wait, failed.Kind == Unreachable || failed.Kind == Cut
 	}
 	switch resp.Status {

@@ -75,7 +75,7 @@ func TestRetriesEnd(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		calls.Add(1)
 		w.Header().Set("Retry-After", "1")
-		w.WriteHeader(http.StatusServiceUnavailable)
+		w.WriteHeader(http.StatusTooManyRequests)
 	})
 	e := ehr(t, s.URL, func(o *upstream.Options) { o.Retries = 2 })
 	ctx, cancel := context.WithCancel(t.Context())
@@ -87,7 +87,7 @@ func TestRetriesEnd(t *testing.T) {
 	}
 	e.SetPause(func(context.Context, time.Duration) {})
 	resp, err := e.Do(t.Context(), patient)
-	if err != nil || resp.Status != http.StatusServiceUnavailable || resp.RetryAfter != "1" || calls.Load() != 4 {
+	if err != nil || resp.Status != http.StatusTooManyRequests || resp.RetryAfter != "1" || calls.Load() != 4 {
 		t.Fatalf("%v, %v after %d calls", resp, err, calls.Load())
 	}
 	_ = resp.Body.Close()

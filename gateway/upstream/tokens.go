@@ -34,7 +34,12 @@ const (
 type tokens struct {
 	ehr    *EHR
 	client *http.Client // of the token endpoint
-	own    held         // the gateway's, where none is exchanged
+	*wallet
+}
+
+// wallet is what is held; it outlives a reload.
+type wallet struct {
+	own held // the gateway's, where none is exchanged
 
 	mu       sync.Mutex
 	endpoint string // as discovered
@@ -48,9 +53,9 @@ func newTokens(e *EHR) *tokens {
 		roots = e.o.RootCAs
 	}
 	transport := e.o.transport()
-	transport.TLSClientConfig.RootCAs = roots
+	transport.TLSClientConfig.RootCAs, transport.TLSClientConfig.ServerName = roots, ""
 	return &tokens{
-		ehr: e, own: held{now: e.o.Now}, callers: map[[sha256.Size]byte]*held{},
+		ehr: e, wallet: &wallet{own: held{now: e.o.Now}, callers: map[[sha256.Size]byte]*held{}},
 		client: &http.Client{Transport: transport, CheckRedirect: noRedirect},
 	}
 }
@@ -221,7 +226,20 @@ func (t *tokens) where(ctx context.Context) (string, *Error) {
 var errDiscovery = errors.New("no discovery")
 
 func (t *tokens) discover(ctx context.Context) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.ehr.base.JoinPath(".well-known", "smart-configuration").String(), nil)
+	var errs []error
+	first := int(t.ehr.at.current.Load())
+	for n := range len(t.ehr.at.all) {
+		endpoint, err := t.discoverAt(ctx, t.ehr.at.all[(first+n)%len(t.ehr.at.all)])
+		if err == nil {
+			return endpoint, nil
+		}
+		errs = append(errs, err)
+	}
+	return "", errors.Join(errs...)
+}
+
+func (t *tokens) discoverAt(ctx context.Context, a *address) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.base.JoinPath(".well-known", "smart-configuration").String(), nil)
 	if err != nil {
 		return "", err
 	}

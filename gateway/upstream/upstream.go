@@ -20,8 +20,14 @@
 // EHR's text, a URL's query, a header or a token.
 //
 // A GET is sent again by net/http, once the reused connection that it went out on turns out to have been closed before
-// a byte of an answer came (http.Transport). Nothing else is retried here: a POST, PUT or DELETE whose header may have gone
-// out is never sent a second time, and where no answer to it comes, Error.Sent says that the EHR may have carried it out.
+// a byte of an answer came (http.Transport), by Options.Retries, and at another address where one was not reached. A POST, PUT or
+// DELETE whose header may have gone out is never sent a second time, and where no answer to it comes, Error.Sent says that the
+// EHR may have carried it out.
+//
+// A server that is slow or fails is kept from holding more of the gateway than its share: so many requests are under way at
+// once, each until its answer's body has ended, and so many calls wait for so long (gate.go); an address that fails too often,
+// or asks for it, is given a rest (breaker.go); and where a server has several addresses, the next is asked (address.go). All
+// that is refused so was not sent.
 //
 // net/http writes to the standard logger what an EHR sends unasked on an idle connection, quoting it; so a command that
 // uses this package gives the log package's output to nobody.
@@ -33,7 +39,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
-	"net/url"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -42,7 +47,8 @@ import (
 // EHR is one FHIR server. It is safe for concurrent use.
 type EHR struct {
 	o         Options
-	base      *url.URL // without trailing slash
+	at        *addresses
+	gate      *gate
 	bases     []string
 	transport *http.Transport
 	tokens    *tokens // nil without Options.OAuth
@@ -52,14 +58,13 @@ type EHR struct {
 
 // New checks the options, reporting all that is wrong with them. It opens no connection.
 func New(o Options) (*EHR, error) {
-	base, err := o.check()
+	bases, err := o.check()
 	if err != nil {
 		return nil, err
 	}
-	e := &EHR{o: o, base: base, bases: o.bases(), transport: o.transport(), pause: pause}
-	if o.OAuth != nil {
-		e.tokens = newTokens(e)
-	}
+	e := &EHR{o: o, bases: o.bases(), transport: o.transport(), pause: pause}
+	e.carry(bases, o.Previous)
+	e.o.Previous = nil // and all that came before it
 	return e, nil
 }
 
@@ -107,14 +112,20 @@ type Response struct {
 
 // Do asks the EHR. Its error is always an *Error.
 func (e *EHR) Do(ctx context.Context, c Call) (*Response, error) {
-	req, err := e.request(c)
+	return e.do(ctx, c, e.at)
+}
+
+// do asks the EHR at these of its addresses.
+func (e *EHR) do(ctx context.Context, c Call, at *addresses) (*Response, error) {
+	out, err := e.outgoing(&c)
 	if err != nil {
 		return nil, err
 	}
+	out.at = at
 	ctx, cancel := context.WithCancelCause(ctx)
 	total := time.AfterFunc(e.o.TotalTimeout, func() { cancel(errTotal) })
 	end := func() { total.Stop(); cancel(errClosed) }
-	resp, failed := e.persist(ctx, req, &c)
+	resp, failed := e.persist(ctx, out)
 	if failed != nil {
 		end()
 		return nil, failed
@@ -126,55 +137,64 @@ func (e *EHR) Do(ctx context.Context, c Call) (*Response, error) {
 	return resp, nil
 }
 
-// ask sends the request with an access token. One that the EHR does not take is dropped, and a read asked for once more
+// ask sends the call with an access token. One that the EHR does not take is dropped, and a read asked for once more
 // with another.
-func (e *EHR) ask(ctx context.Context, req *http.Request, c *Call) (*Response, *Error) {
+func (e *EHR) ask(ctx context.Context, out *outgoing) (*Response, *Error) {
 	for again := false; ; again = true {
-		shown, failed := e.credential(ctx, c)
+		shown, failed := e.credential(ctx, out.call)
 		if failed != nil {
 			return nil, failed
 		}
-		if shown.token != "" {
-			req.Header.Set("Authorization", "Bearer "+string(shown.token))
-		}
-		resp, failed := e.attempt(ctx, req, c)
+		out.show(shown.token)
+		resp, failed := e.reach(ctx, out)
 		if failed == nil || failed.Status != http.StatusUnauthorized || shown.holder == nil {
 			return resp, failed
 		}
-		if !shown.holder.drop(shown.token) || c.writes() || again {
+		if !shown.holder.drop(shown.token) || out.call.writes() || again {
 			return nil, failed
 		}
 	}
 }
 
-// attempt sends the request once.
-func (e *EHR) attempt(ctx context.Context, req *http.Request, c *Call) (*Response, *Error) {
+// send asks once, at one address. Where it returns an answer, leave is called when the answer's body has ended.
+func (e *EHR) send(ctx context.Context, a *address, p permit, out *outgoing, leave func()) (*Response, *Error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	// The transport times connecting, the handshake and the header one by one. This one also covers the wait for a
 	// connection where all are in use.
 	header := time.AfterFunc(e.o.ConnectTimeout+e.o.HeaderTimeout, func() { cancel(errHeader) })
-	var answered atomic.Bool // the hook may run after RoundTrip has returned
-	var sent atomic.Bool
+	var connected, answered, sent atomic.Bool // a hook may run after RoundTrip has returned
+	writes := out.call.writes()
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn:              func(httptrace.GotConnInfo) { connected.Store(true) },
 		GotFirstResponseByte: func() { answered.Store(true) },
-		WroteHeaders:         func() { sent.Store(c.writes()) }, // without which no server can have acted
+		WroteHeaders:         func() { sent.Store(writes) }, // without which no server can have acted
 	})
-	resp, err := e.transport.RoundTrip(req.WithContext(traced))
+	resp, err := e.transport.RoundTrip(out.to(a).WithContext(traced))
 	header.Stop()
 	if err != nil {
-		failure := e.failure(ctx, err, answered.Load())
-		failure.Sent = sent.Load()
+		failed := e.failure(ctx, err, answered.Load())
+		failed.Sent, failed.unconnected = sent.Load(), !connected.Load() || failed.Kind == Unreachable
 		cancel(errClosed)
-		return nil, failure
+		a.breaker.leave(p, verdictOf(0, failed))
+		return nil, failed
 	}
 	b := &body{ehr: e, ctx: ctx, cancel: cancel, src: resp.Body, left: e.o.MaxBody}
-	out, refused := e.accept(resp, b, c.writes())
+	got, refused := e.accept(resp, b, writes)
 	if refused != nil {
-		refused.Sent = c.writes() && refused.Kind != Refused && refused.Kind != CallerRefused
+		refused.Sent = writes && refused.Kind != Refused && refused.Kind != CallerRefused
 		_ = b.Close()
+		a.breaker.leave(p, verdictOf(resp.StatusCode, refused))
 		return nil, refused
 	}
-	return out, nil
+	if got.Status == http.StatusServiceUnavailable {
+		a.breaker.rest(e.wanted(got.RetryAfter))
+	}
+	b.verdict = verdictOf(got.Status, nil)
+	over := func(v verdict) { a.breaker.leave(p, v); leave() }
+	if b.over = over; b.closed {
+		b.ends(b.verdict)
+	}
+	return got, nil
 }
 
 // Name is the EHR's name in the configuration.

@@ -3,12 +3,14 @@
 import assert from 'node:assert/strict';
 import * as zlib from 'node:zlib';
 import { after, before, describe, test } from 'node:test';
+import { until } from './gateway.js';
 import { World } from './world.js';
 
 let world;
 before(async () => {
   world = await World.start((config) => {
     config.ehrs[0].timeouts = { header: '300ms', idle: '300ms' };
+    config.ehrs[0].breaker = { calls: 0 }; // each fault is seen, however many there were before
     config.limits = { window: '4KiB' };
   });
 });
@@ -48,7 +50,8 @@ const faults = [
   { name: 'does not accept the gateway', fault: answering(401, { ...json, 'WWW-Authenticate': 'Basic realm="CANARY-Realm.x-1"' }, '{}'), status: 502, code: 'ehr-refused' },
   { name: 'forbids the gateway', fault: answering(403, json, '{}'), status: 502, code: 'ehr-refused' },
   { name: 'fails', fault: answering(500, json, '{"resourceType":"OperationOutcome","issue":[{"diagnostics":"CANARY-Trace.x-1"}]}'), status: 502, code: 'ehr-error' },
-  { name: 'is busy', fault: answering(503, { ...json, 'Retry-After': '7' }, ''), status: 503, code: 'ehr-busy', retry: '7' },
+  { name: 'is busy', fault: answering(503, json, ''), status: 503, code: 'ehr-busy', retry: '1' },
+  { name: 'asks to be called less often', fault: answering(429, { ...json, 'Retry-After': '7' }, ''), status: 429, code: 'ehr-busy', retry: '7' },
   { name: 'does not answer', fault() {}, status: 504, code: 'ehr-timeout' },
   {
     name: 'stops in the middle',
@@ -104,6 +107,16 @@ describe('an EHR that', () => {
       await world.clean();
     });
   }
+
+  test('asks to be left alone', async () => {
+    world.ehr.fault = answering(503, { ...json, 'Retry-After': '1' }, '');
+    await refusedAs({ status: 503, code: 'ehr-busy', retry: '1' });
+    world.ehr.fault = undefined;
+    const asked = world.ehr.seen.length;
+    await refusedAs({ status: 503, code: 'ehr-busy', retry: '1' });
+    assert.equal(world.ehr.seen.length, asked);
+    await until('its time to be over', async () => (await world.call('/Patient', { as: 'scheduling-a' })).status === 200);
+  });
 
   test('is dead, and alive again', async () => {
     const { port } = world.ehr;
