@@ -34,6 +34,8 @@ export class EHR {
     this.router = new FhirRouter();
     this.fault = undefined; // (request, response) that answers instead
     this.hold = undefined; // (request, body) → a promise before which only half of the body is sent
+    this.wall = undefined; // (request) → whether it may come in; who may not is answered 401
+    this.discovery = undefined; // its smart-configuration
     this.coding = undefined; // { name, encode }: the content coding of every answer
     this.seen = []; // headers of every request
     this.posts = []; // bodies of what was posted
@@ -45,6 +47,14 @@ export class EHR {
       this.seen.push({ url: request.url, headers: request.headers });
       if (this.fault) {
         this.fault(request, response);
+        return;
+      }
+      if (this.discovery && request.url === `${path}/.well-known/smart-configuration`) {
+        response.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify(this.discovery));
+        return;
+      }
+      if (this.wall && !this.wall(request)) {
+        response.writeHead(401, { 'WWW-Authenticate': 'Bearer' }).end();
         return;
       }
       this.serve(request, response).catch(() => response.destroy());

@@ -6,16 +6,17 @@ import { createHash, generateKeyPairSync, randomBytes, randomUUID } from 'node:c
 import { after, before, test } from 'node:test';
 import { rawIDOf } from './data.js';
 import { until } from './gateway.js';
-import { basic, callback, clients, jwt, secret } from './issuer.js';
+import { basic, callback, clients, introspectionKey, jwt } from './issuer.js';
 import { World } from './world.js';
 
 const bound = 2; // seconds that an introspection is believed
 
 let world;
 before(async () => {
-  process.env.HALFDOOR_TEST_INTROSPECTION = Buffer.from(secret).toString('utf8');
+  process.env.HALFDOOR_TEST_INTROSPECTION = JSON.stringify(introspectionKey);
   world = await World.start((config) => {
-    config.issuers[0].introspection = { client_id: 'gateway', client_secret: 'env:HALFDOOR_TEST_INTROSPECTION', cache: `${bound}s` };
+    config.issuers[0].introspection = { client_id: 'gateway', private_key: 'env:HALFDOOR_TEST_INTROSPECTION', cache: `${bound}s` };
+    config.dpop = { require_nonce: true };
   });
 });
 after(() => world?.stop());
@@ -41,9 +42,10 @@ test('client_credentials by private_key_jwt', async () => {
 
 test('a token that is bound by DPoP works with proofs of its own key, each once', async () => {
   const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  let nonce; // of the gateway's
   const prove = (method, url, token, key = pair) => jwt(
     { typ: 'dpop+jwt', alg: 'ES256', jwk: key.publicKey.export({ format: 'jwk' }) },
-    { jti: randomUUID(), htm: method, htu: url, iat: Math.floor(Date.now() / 1000), ...(token ? { ath: createHash('sha256').update(token).digest('base64url') } : {}) },
+    { jti: randomUUID(), htm: method, htu: url, iat: Math.floor(Date.now() / 1000), ...(token && nonce ? { nonce } : {}), ...(token ? { ath: createHash('sha256').update(token).digest('base64url') } : {}) },
     key.privateKey, 'sha256');
   const token = await world.issuer.token('bound', world.base, {
     headers: { ...basic('bound'), DPoP: prove('POST', `${world.issuer.url}/token`) }, type: 'DPoP',
@@ -52,16 +54,25 @@ test('a token that is bound by DPoP works with proofs of its own key, each once'
   const url = `${world.base}/Appointment`;
   const call = (proof, scheme = 'DPoP') => world.call(path, { headers: { Authorization: `${scheme} ${token}`, ...(proof ? { DPoP: proof } : {}) } });
 
+  const first = await call(prove('GET', url, token));
+  await refusal(first, 'dpop-nonce');
+  assert.match(first.headers.get('www-authenticate'), /^DPoP .*error="use_dpop_nonce"/);
+  nonce = first.headers.get('dpop-nonce');
   const proof = prove('GET', url, token);
   const answer = await call(proof);
   assert.equal(answer.status, 200, answer.text);
+  assert.ok(answer.headers.get('dpop-nonce'), 'no nonce for the next call');
+  const [record] = await world.records(answer.request);
+  assert.deepEqual([record.actor.client, record.actor.binding], ['bound', 'dpop']);
   await refusal(await call(proof), 'dpop-replayed');
   await refusal(await call(prove('POST', url, token)), 'dpop-method');
   await refusal(await call(prove('GET', `${world.base}/Patient`, token)), 'dpop-url');
   await refusal(await call(prove('GET', url, 'another token')), 'dpop-token');
   await refusal(await call(prove('GET', url, token, generateKeyPairSync('ec', { namedCurve: 'P-256' }))), 'dpop-other-key');
   await refusal(await call(undefined), 'dpop-missing');
-  await refusal(await call(undefined, 'Bearer'), 'token-binding');
+  const stolen = await call(undefined, 'Bearer');
+  await refusal(stolen, 'token-binding');
+  assert.equal((await world.records(stolen.request))[0].actor.client, 'bound');
 });
 
 test('an opaque token works until it is withdrawn, and no longer than the bound after that', async () => {

@@ -39,15 +39,23 @@ export const clients = {
     },
   },
   gateway: { scope: '', claims: {} }, // asks about opaque tokens
+  halfdoor: { scope: 'system/*.rs', claims: {} }, // the gateway at an EHR's own authorization server
 };
 export const callback = 'http://127.0.0.1:1/callback';
 export const clientKey = generateKeyPairSync('ec', { namedCurve: 'P-384' });
+const gatewayKey = generateKeyPairSync('ec', { namedCurve: 'P-384' });
+// The key by which the gateway shows who asks about opaque tokens, as its configuration has it.
+export const introspectionKey = { ...gatewayKey.privateKey.export({ format: 'jwk' }), kid: 'gateway-1', alg: 'ES384', use: 'sig' };
+
+const byKey = (keys) => ({
+  client_secret: undefined, token_endpoint_auth_method: 'private_key_jwt', token_endpoint_auth_signing_alg: 'ES384', ...keys,
+});
+const published = (pair, kid) => byKey({ jwks: { keys: [{ ...pair.publicKey.export({ format: 'jwk' }), kid, alg: 'ES384', use: 'sig' }] } });
 
 const metadata = {
-  keyed: () => ({
-    client_secret: undefined, token_endpoint_auth_method: 'private_key_jwt', token_endpoint_auth_signing_alg: 'ES384',
-    jwks: { keys: [{ ...clientKey.publicKey.export({ format: 'jwk' }), kid: 'client-1', alg: 'ES384', use: 'sig' }] },
-  }),
+  keyed: () => published(clientKey, 'client-1'),
+  gateway: () => published(gatewayKey, 'gateway-1'),
+  halfdoor: (issuer) => (issuer.jwksURI ? byKey({ jwks_uri: issuer.jwksURI }) : {}),
   bound: () => ({ dpop_bound_access_tokens: true }),
   app: () => ({
     client_secret: undefined, token_endpoint_auth_method: 'none', application_type: 'native', grant_types: ['authorization_code'],
@@ -78,11 +86,12 @@ export class Issuer {
     this.provider = new Provider(this.url, {
       clients: Object.entries(clients).map(([id, c]) => ({
         client_id: id, client_secret: secret, grant_types: ['client_credentials'], response_types: [], redirect_uris: [],
-        ...(c.scope ? { scope: c.scope } : {}), ...metadata[id]?.(),
+        ...(c.scope ? { scope: c.scope } : {}), ...metadata[id]?.(this),
       })),
       scopes,
       jwks: { keys: this.keys.map((k) => ({ ...k.privateKey.export({ format: 'jwk' }), kid: k.kid, alg: 'RS256', use: 'sig' })) },
       cookies: { keys: ['unused'] },
+      fetch: (url, { dispatcher: _, ...options }) => fetch(url, options), // its own would not ask anybody on loopback for keys
       ttl: { ClientCredentials: 600, AccessToken: 600, Grant: 600, Interaction: 600, Session: 600, IdToken: 600 },
       enabledJWA: { clientAuthSigningAlgValues: ['ES384', 'RS384'], dPoPSigningAlgValues: ['ES256'] },
       findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),

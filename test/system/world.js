@@ -14,12 +14,15 @@ tap();
 export const datasets = Object.fromEntries(['access', 'scheduling', 'billing'].map((name) => [name, loadDataset(name)]));
 
 export class World {
-  static async start(edit) {
+  // start makes and starts all three; edit changes the gateway's configuration, and prepare does what has to be done before it
+  // serves.
+  static async start(edit, prepare) {
     const world = new World();
     try {
       world.ehr = await EHR.start();
       world.issuer = await Issuer.start();
       world.gateway = await Gateway.make({ ehr: world.ehr.base, issuer: world.issuer.url, edit });
+      await prepare?.(world);
       await world.gateway.start();
     } catch (e) {
       await world.stop();
