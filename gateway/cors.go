@@ -7,8 +7,8 @@ import (
 )
 
 // Cross-origin calls (Fetch standard, section 3.2): a browser lets the pages of configured
-// origins call the gateway and read its answers. Only an exact origin is ever named, never a
-// wildcard, and credentials are never allowed: the gateway reads no cookie, so that a foreign
+// origins call the gateway and read its answers, and any page read the discovery documents. For all else only an exact
+// origin is ever named, never a wildcard, and credentials are never allowed: the gateway reads no cookie, so that a foreign
 // page can send nothing that it does not hold itself.
 
 var (
@@ -42,6 +42,17 @@ func (c *call) allowOrigin(r *http.Request) {
 	h.Set("Access-Control-Expose-Headers", corsExposed)
 }
 
+// allowAnyone marks the answer to a question about a discovery document as one that any page may read: SMART App Launch 2.2, section
+// "Cross-Origin Resource Sharing (CORS) support", has apps in browsers find the servers that will then know their origin. Nothing in
+// these documents is about anybody.
+func (c *call) allowAnyone(document string) {
+	if document == jwksDocument || c.foreign {
+		return
+	}
+	c.anyone = true
+	c.w.Header().Set("Access-Control-Allow-Origin", "*")
+}
+
 // preflight says whether a browser asks whether it may send a call. It carries no token and is
 // told nothing but the gateway's own lists, which are the same for every path.
 func preflight(r *http.Request) bool {
@@ -51,7 +62,12 @@ func preflight(r *http.Request) bool {
 // permit answers a preflight. It leaves no record: like the discovery documents it tells nothing
 // of anybody, and it needs no token.
 func (c *call) permit() error {
-	if !c.foreign {
+	methods := corsMethods
+	switch {
+	case c.foreign:
+	case c.anyone:
+		methods = "GET, HEAD"
+	default:
 		return refusal("origin")
 	}
 	c.rec.Status = http.StatusNoContent
@@ -60,7 +76,7 @@ func (c *call) permit() error {
 	h.Del("Content-Type") // there is no content
 	h.Del("Access-Control-Expose-Headers")
 	h.Add("Vary", "Access-Control-Request-Method, Access-Control-Request-Headers")
-	h.Set("Access-Control-Allow-Methods", corsMethods)
+	h.Set("Access-Control-Allow-Methods", methods)
 	h.Set("Access-Control-Allow-Headers", corsHeaders)
 	h.Set("Access-Control-Max-Age", corsMaxAge)
 	c.w.WriteHeader(http.StatusNoContent)

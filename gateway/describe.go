@@ -75,7 +75,7 @@ func (g *Gateway) describeSMART(c *call, r *http.Request, rt *route) error {
 		Introspection: server.Introspection, Revocation: server.Revocation,
 		GrantTypes: server.GrantTypes, AuthMethods: server.AuthMethods, SigningAlgs: server.SigningAlgs,
 		ProofAlgs: common(server.ProofAlgs, auth.ProofAlgorithms()), // what both understand
-		Scopes:    rt.scopes,
+		Scopes:    slices.Concat(rt.scopes, smart.LaunchScopes(server.Scopes)),
 	})
 	if err != nil {
 		return err

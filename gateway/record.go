@@ -29,6 +29,7 @@ type call struct {
 	unread   bool        // HTTP/1.1, with a body that nobody reads
 	held     int64       // of its body, in bytes
 	foreign  bool        // from a web page of an origin that may call
+	anyone   bool        // a discovery document, which any page may read
 	coding   fhir.Coding // that the client takes
 	out      encoder     // of the body; nil where it leaves in no coding
 	among    int         // of an entry: how many its batch or transaction has

@@ -46,10 +46,14 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 		return err
 	}
 	c.towards(route)
+	open, ok := route.document(below)
+	if ok {
+		c.allowAnyone(open)
+	}
 	if preflight(r) {
 		return c.permit()
 	}
-	if open, ok := route.document(below); ok {
+	if ok {
 		return g.describe(c, r, route, open) // metadata and smart-configuration: the gateway's own, no token
 	}
 

@@ -26,6 +26,7 @@ type Server struct {
 	Introspection string   `json:"introspection_endpoint"`
 	Revocation    string   `json:"revocation_endpoint"`
 	GrantTypes    []string `json:"grant_types_supported"`
+	Scopes        []string `json:"scopes_supported"`
 	AuthMethods   []string `json:"token_endpoint_auth_methods_supported"`
 	SigningAlgs   []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	ProofAlgs     []string `json:"dpop_signing_alg_values_supported"` // RFC 9449, section 5.1

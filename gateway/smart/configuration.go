@@ -43,8 +43,15 @@ type Metadata struct {
 	Scopes []string
 
 	// Capabilities are those that the parts above do not already prove, such as
-	// launch-standalone or context-standalone-patient.
+	// authorize-post or context-ehr-patient.
 	Capabilities []string
+}
+
+// LaunchScopes are those of a list that SMART App Launch 2.2 names besides the data scopes: of what an authorization server
+// says that it supports, they are what an app has to know. Its other scopes are nobody's business here.
+func LaunchScopes(list []string) []string {
+	known := []string{"openid", "profile", "fhirUser", "launch", "launch/patient", "launch/encounter", "offline_access", "online_access"}
+	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return !slices.Contains(known, s) })
 }
 
 // document has the members of SMART App Launch 2.2, section "Conformance", in its order.
@@ -161,6 +168,7 @@ func absolute(s string) bool {
 // scope grammar always hold.
 func (m *Metadata) proven() []string {
 	caps := []string{"permission-v1", "permission-v2"}
+	launches := slices.Contains(m.GrantTypes, "authorization_code")
 	has := func(list []string, any ...string) bool {
 		return slices.ContainsFunc(any, func(s string) bool { return slices.Contains(list, s) })
 	}
@@ -173,7 +181,11 @@ func (m *Metadata) proven() []string {
 	}{
 		{"client-confidential-asymmetric", has(m.AuthMethods, "private_key_jwt")},
 		{"client-confidential-symmetric", has(m.AuthMethods, "client_secret_basic", "client_secret_post")},
-		{"client-public", has(m.AuthMethods, "none") && has(m.GrantTypes, "authorization_code")},
+		{"client-public", has(m.AuthMethods, "none") && launches},
+		{"launch-ehr", has(m.Scopes, "launch") && launches},
+		{"launch-standalone", has(m.Scopes, "launch/patient", "launch/encounter") && launches},
+		{"context-standalone-patient", has(m.Scopes, "launch/patient") && launches},
+		{"context-standalone-encounter", has(m.Scopes, "launch/encounter") && launches},
 		{"permission-patient", level(Patient)},
 		{"permission-user", level(User)},
 		{"permission-offline", has(m.Scopes, "offline_access")},

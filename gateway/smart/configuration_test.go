@@ -38,7 +38,7 @@ func TestConfiguration(t *testing.T) {
 		`"token_endpoint_auth_signing_alg_values_supported":["ES384","RS384"],"dpop_signing_alg_values_supported":["ES256"],` +
 		`"scopes_supported":["fhirUser","launch/patient","openid","user/Patient.rs"],` +
 		`"response_types_supported":["code"],"introspection_endpoint":"https://login.example.org/introspect",` +
-		`"capabilities":["client-confidential-asymmetric","launch-standalone","permission-user","permission-v1","permission-v2","sso-openid-connect"],` +
+		`"capabilities":["client-confidential-asymmetric","context-standalone-patient","launch-standalone","permission-user","permission-v1","permission-v2","sso-openid-connect"],` +
 		`"code_challenge_methods_supported":["S256"]}` + "\n"
 	if string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
@@ -64,6 +64,12 @@ func TestConfigurationCapabilities(t *testing.T) {
 		{"no single sign-on without openid", func(m *smart.Metadata) {
 			m.Scopes, m.Capabilities = []string{"patient/*.rs", "offline_access", "online_access"}, nil
 		}, "client-confidential-asymmetric permission-offline permission-online permission-patient permission-v1 permission-v2", false},
+		{"launches", func(m *smart.Metadata) {
+			m.Scopes, m.Capabilities = smart.LaunchScopes([]string{"launch", "launch/encounter", "launch/other", "internal:admin", "user/*.rs"}), nil
+		}, "client-confidential-asymmetric context-standalone-encounter launch-ehr launch-standalone permission-v1 permission-v2", false},
+		{"no launches without codes", func(m *smart.Metadata) {
+			m.Scopes, m.Capabilities, m.GrantTypes = []string{"launch", "launch/patient"}, nil, []string{"client_credentials"}
+		}, "client-confidential-asymmetric permission-v1 permission-v2", false},
 		{"secrets and public apps", func(m *smart.Metadata) {
 			m.Scopes, m.Capabilities, m.AuthMethods = nil, nil, []string{"client_secret_basic", "none"}
 		}, "client-confidential-symmetric client-public permission-v1 permission-v2", false},
