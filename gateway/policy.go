@@ -4,7 +4,6 @@ import (
 	"io/fs"
 	"os"
 
-	"github.com/halfdoor/halfdoor/gateway/fhir"
 	"github.com/halfdoor/halfdoor/policies"
 )
 
@@ -14,5 +13,5 @@ func Policies(folder string) (*policies.Engine, error) {
 	if folder != "" {
 		bundle = fs.FS(os.DirFS(folder))
 	}
-	return policies.Load(policies.Options{Bundle: bundle, Compartment: fhir.PatientCompartment(), Check: checkDataset})
+	return policies.Load(policyOptions(bundle))
 }

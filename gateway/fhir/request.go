@@ -28,6 +28,14 @@ const (
 	Transaction       Interaction = "transaction"
 )
 
+// Interactions returns every interaction that a request can be.
+func Interactions() []Interaction {
+	return []Interaction{
+		Read, VRead, Create, Update, Patch, Delete, HistoryInstance, HistoryType, HistorySystem,
+		SearchType, SearchSystem, SearchCompartment, Capabilities, Operation, Batch, Transaction,
+	}
+}
+
 // Searches reports whether the interaction is a search, at whatever level.
 func (i Interaction) Searches() bool {
 	return i == SearchType || i == SearchSystem || i == SearchCompartment

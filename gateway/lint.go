@@ -1,0 +1,51 @@
+package gateway
+
+import (
+	"io/fs"
+	"slices"
+
+	"github.com/halfdoor/halfdoor/gateway/fhir"
+	"github.com/halfdoor/halfdoor/policies"
+)
+
+// Lint says what the author of a bundle should look at, by what FHIR R4 has.
+func Lint(bundle fs.FS) []policies.Finding {
+	return policies.Lint(policyOptions(bundle), definitions())
+}
+
+// policyOptions are those by which every bundle is loaded.
+func policyOptions(bundle fs.FS) policies.Options {
+	return policies.Options{Bundle: bundle, Compartment: fhir.PatientCompartment(), Check: checkDataset}
+}
+
+// definitions are what package policies is told of R4.
+func definitions() policies.Definitions {
+	return policies.Definitions{
+		Type: func(kind, path string) (string, bool) {
+			e, ok := fhir.ElementAt(kind, path)
+			return e.Type, ok
+		},
+		Below: func(kind, path string) (names []string) {
+			for _, e := range fhir.ElementsOf(kind, path) {
+				names = append(names, e.Name)
+			}
+			return names
+		},
+		Reads: func(kind, parameter string) []string {
+			p, ok := fhir.Parameter(kind, parameter)
+			if !ok {
+				return nil
+			}
+			return p.Elements
+		},
+		Has: func(field, value string) bool {
+			switch field {
+			case "input.request.type":
+				return fhir.Known(value)
+			case "input.request.interaction":
+				return slices.Contains(fhir.Interactions(), fhir.Interaction(value))
+			}
+			return true
+		},
+	}
+}
