@@ -127,13 +127,6 @@ type Admin struct {
 	TLS *TLS `yaml:"tls"`
 }
 
-// Policy is where policies and datasets come from.
-type Policy struct {
-	// Bundle is a folder with Rego policies and datasets. Default none: the bundle inside the program. The folder is
-	// watched; a change that does not compile leaves the policies in force as they were.
-	Bundle string `yaml:"bundle"`
-}
-
 // Vault keeps the keys that turn identifiers into tokens and back.
 type Vault struct {
 	// Keyset is the token keys, as text made by the gateway's own command. Required. Who has it can turn every token

@@ -31,6 +31,7 @@ func (c *Config) defaults() {
 	c.Listen = "127.0.0.1:8443"
 	c.TLS.defaults()
 	c.Admin.Listen = "127.0.0.1:9443"
+	c.Policy.Polling.defaults()
 	c.AccessLog.SegmentSize = 64 << 20
 	c.Limits = Limits{
 		HeaderBytes:        32 << 10,

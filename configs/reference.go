@@ -49,7 +49,18 @@ func (c *Config) eachFile(visit func(path string, file *string, kind fileKind)) 
 		visit(index("issuers", i)+".keys_file", &c.Issuers[i].KeysFile, publicFile)
 		visit(index("issuers", i)+".metadata_file", &c.Issuers[i].MetadataFile, publicFile)
 	}
-	visit("policy.bundle", &c.Policy.Bundle, readDir)
+	visit("policy.bundle", &c.Policy.Bundle, c.Policy.bundleKind())
+	if s := c.Policy.Server; s != nil {
+		visit("policy.server.certificate", &s.Certificate, publicFile)
+		visit("policy.server.key", &s.Key, keyFile)
+		visit("policy.server.ca", &s.CA, publicFile)
+	}
+	if s := c.Policy.Signing; s != nil {
+		for i := range s.Keys {
+			visit(index("policy.signing.keys", i)+".file", &s.Keys[i].File, publicFile)
+		}
+	}
+	visit("policy.persist", &c.Policy.Persist, writeDir)
 	visit("vault.dir", &c.Vault.Dir, writeDir)
 	visit("access_log.dir", &c.AccessLog.Dir, writeDir)
 }
@@ -68,6 +79,9 @@ func (c *Config) eachSecret(visit func(path string, s *Secret)) {
 			visit(at+".client_secret", &n.ClientSecret)
 			visit(at+".private_key", &n.PrivateKey)
 		}
+	}
+	if s := c.Policy.Server; s != nil {
+		visit("policy.server.bearer", &s.Bearer)
 	}
 	visit("vault.keyset", &c.Vault.Keyset)
 	visit("access_log.signing_key", &c.AccessLog.SigningKey)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/halfdoor/halfdoor/gateway/accesslog"
 	"github.com/halfdoor/halfdoor/gateway/upstream"
 	"github.com/halfdoor/halfdoor/gateway/vault"
+	"github.com/halfdoor/halfdoor/policies/delivery"
 )
 
 // Finding is one thing that Check looked at, and what is wrong with it.
@@ -37,12 +39,7 @@ func Check(ctx context.Context, cfg *configs.Config, online bool, now func() tim
 		_, err := listenerTLS(*cfg.Admin.TLS, now)
 		look("admin.tls", "certificate and key", err)
 	}
-	engine, err := Policies(cfg.Policy.Bundle)
-	if err != nil {
-		look("policy", "", err)
-	} else {
-		look("policy", fmt.Sprintf("revision %s, datasets %v", engine.Revision(), engine.Datasets()), nil)
-	}
+	found = append(found, checkPolicy(cfg))
 	tokens, err := vault.Open(vault.Options{Keyset: cfg.Vault.Keyset.Bytes(), Now: now})
 	if err == nil {
 		err = tokens.Close()
@@ -69,6 +66,29 @@ func Check(ctx context.Context, cfg *configs.Config, online bool, now func() tim
 		}
 	}
 	return found
+}
+
+// checkPolicy looks at the bundle, or at how it is to come.
+func checkPolicy(cfg *configs.Config) Finding {
+	f := Finding{Item: "policy"}
+	if cfg.Policy.Server != nil {
+		f.Note = "from " + cfg.Policy.Server.URL
+		o, err := deliveryOf(cfg)
+		if err == nil {
+			o.Activate, o.Told = func(context.Context, fs.FS) error { return nil }, func(error) {}
+			var d *delivery.Delivery
+			if d, err = delivery.New(o); err == nil {
+				d.Stop(context.Background())
+			}
+		}
+		f.Err = err
+		return f
+	}
+	engine, err := policiesOf(&cfg.Policy)
+	if f.Err = err; err == nil {
+		f.Note = fmt.Sprintf("revision %s, datasets %v", engine.Revision(), engine.Datasets())
+	}
+	return f
 }
 
 // checkLog looks at the log's keys; the folder is the running gateway's.

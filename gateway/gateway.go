@@ -11,6 +11,7 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -23,6 +24,8 @@ import (
 	"github.com/halfdoor/halfdoor/gateway/accesslog"
 	"github.com/halfdoor/halfdoor/gateway/auth"
 	"github.com/halfdoor/halfdoor/gateway/state"
+	"github.com/halfdoor/halfdoor/policies"
+	"github.com/halfdoor/halfdoor/policies/delivery"
 )
 
 // Options is what a Gateway is made of.
@@ -73,7 +76,9 @@ type Gateway struct {
 	loading    sync.Mutex     // taken before reloading
 	reloading  sync.Mutex
 	current    atomic.Pointer[generation]
-	reloadFail atomic.Pointer[reloadFailure] // nil after a reload that went live
+	reloadFail atomic.Pointer[reloadFailure]     // nil after a reload that went live
+	bundleFail atomic.Pointer[reloadFailure]     // of the bundle server; nil while what it has is what serves
+	delivery   atomic.Pointer[delivery.Delivery] // nil without a bundle server
 	draining   atomic.Bool
 }
 
@@ -111,7 +116,6 @@ func New(o Options) (*Gateway, error) {
 		version: o.Version,
 		log:     log,
 		room:    newRoom(cfg.Limits.ConcurrentRequests),
-		fixed:   fixedOf(cfg),
 		rate:    state.NewRate(state.RateOptions{Now: o.Now}),
 		skip:    newSkipping(o.InsecureSkip),
 	}
@@ -132,10 +136,18 @@ func New(o Options) (*Gateway, error) {
 		g.replays = state.NewReplays(state.ReplaysOptions{Now: o.Now})
 	}
 	g.metrics = newMetrics(g)
-	gen, err := build(cfg, nil, g.replays, g.breakerChanged, o.Now)
+	engine := func() (*policies.Engine, error) { return policiesOf(&cfg.Policy) }
+	if cfg.Policy.Server != nil {
+		engine = awaited
+	}
+	if g.fixed, err = fixedOf(cfg); err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
+	gen, err := build(cfg, engine, nil, g.replays, g.breakerChanged, o.Now)
 	if err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
+	gen.waiting = cfg.Policy.Server != nil
 	if n := gen.vault.Damaged(); n > 0 {
 		g.logger.Warn().Int("lines", n).Msg("damaged lines in the file of long ids: their tokens do not open until the ids are seen again")
 	}
@@ -143,6 +155,11 @@ func New(o Options) (*Gateway, error) {
 	if err := g.Act("start", o.Version+", policy "+gen.policies.Revision()); err != nil {
 		gen.release()
 		return nil, errors.Join(err, log.Close())
+	}
+	if cfg.Policy.Server != nil {
+		if err := g.subscribe(cfg); err != nil {
+			return nil, errors.Join(err, g.Close())
+		}
 	}
 	return g, nil
 }
@@ -156,7 +173,14 @@ func (g *Gateway) Reload(cfg *configs.Config, loadErr error) error {
 	var gen *generation
 	if err == nil {
 		if err = g.fixed.unchanged(cfg); err == nil {
-			gen, err = build(cfg, g.current.Load(), g.replays, g.breakerChanged, g.now)
+			before := g.current.Load()
+			engine := func() (*policies.Engine, error) { return policiesOf(&cfg.Policy) }
+			if cfg.Policy.Server != nil {
+				engine = func() (*policies.Engine, error) { return before.policies, nil }
+			}
+			if gen, err = build(cfg, engine, before, g.replays, g.breakerChanged, g.now); err == nil {
+				gen.waiting = before.waiting
+			}
 		}
 	}
 	if err != nil {
@@ -189,6 +213,9 @@ func (g *Gateway) Ready() error {
 	if err := g.current.Load().vault.Err(); err != nil {
 		return err
 	}
+	if g.current.Load().waiting {
+		return errors.New("no policy bundle has come yet")
+	}
 	if g.draining.Load() {
 		return errors.New("shutting down")
 	}
@@ -197,6 +224,9 @@ func (g *Gateway) Ready() error {
 
 // Close records the stop and ends the access log. Calls must have ended.
 func (g *Gateway) Close() error {
+	if d := g.delivery.Swap(nil); d != nil {
+		d.Stop(context.Background()) // before the lock, which a bundle that is about to go live takes
+	}
 	g.reloading.Lock() // a reload under way swaps before, or finds the log closed
 	defer g.reloading.Unlock()
 	var err error
@@ -215,11 +245,14 @@ type fixed struct {
 	segment             int64
 	limits              configs.Limits // but those that a generation applies
 	shutdown            configs.Duration
+	delivery            string
 }
 
-func fixedOf(cfg *configs.Config) fixed {
+func fixedOf(cfg *configs.Config) (fixed, error) {
+	from, err := fingerprint(cfg)
 	return fixed{
-		listen: cfg.Listen, adminListen: cfg.Admin.Listen,
+		delivery: from,
+		listen:   cfg.Listen, adminListen: cfg.Admin.Listen,
 		logDir: cfg.AccessLog.Dir, origin: cfg.AccessLog.Origin,
 		signing: cfg.AccessLog.SigningKey.Bytes(), patient: cfg.AccessLog.PatientKey.Bytes(),
 		segment: int64(cfg.AccessLog.SegmentSize),
@@ -228,12 +261,15 @@ func fixedOf(cfg *configs.Config) fixed {
 			IdleTimeout: cfg.Limits.IdleTimeout, ConcurrentRequests: cfg.Limits.ConcurrentRequests,
 		},
 		shutdown: cfg.ShutdownTimeout,
-	}
+	}, err
 }
 
 // unchanged refuses a reload that would need another listener or log.
 func (f fixed) unchanged(cfg *configs.Config) error {
-	n := fixedOf(cfg)
+	n, err := fixedOf(cfg)
+	if err != nil {
+		return err
+	}
 	var errs []error
 	for _, c := range []struct {
 		key  string
@@ -248,6 +284,7 @@ func (f fixed) unchanged(cfg *configs.Config) error {
 		{"access_log.segment_size", f.segment == n.segment},
 		{"limits: header_bytes, read_header_timeout, idle_timeout and concurrent_requests", f.limits == n.limits},
 		{"shutdown_timeout", f.shutdown == n.shutdown},
+		{"policy.server, and what its bundles are got and verified by,", f.delivery == n.delivery},
 	} {
 		if !c.same {
 			errs = append(errs, fmt.Errorf("%s cannot change while the gateway runs: restart it", c.key))

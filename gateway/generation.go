@@ -22,10 +22,21 @@ import (
 )
 
 // generation is everything that a reload replaces: one immutable value, which a call holds
-// from its first step to its last.
+// from its first step to its last. What a new bundle leaves as it is stands in its parts, which
+// generations may share.
 type generation struct {
-	auth     *auth.Authenticator
+	*parts
 	policies *policies.Engine
+	waiting  bool     // for the first bundle: policies refuses everything
+	routes   []*route // of the parts, with what the policies can grant
+
+	holders atomic.Int64 // calls under way, and one while it is the current generation
+	closed  atomic.Bool
+}
+
+// parts are all of a generation but its policies. They are closed with the last generation that has them.
+type parts struct {
+	auth     *auth.Authenticator
 	vault    *vault.Vault
 	routes   []*route
 	trusts   map[clientKey][]string
@@ -51,9 +62,9 @@ type generation struct {
 	admin    configs.Secret
 	issuer   string   // the first issuer, whose endpoints the discovery documents name
 	files    []string // what the configuration reads, for the watch
+	now      func() time.Time
 
-	holders atomic.Int64 // calls under way, and one while it is the current generation
-	closed  atomic.Bool
+	users atomic.Int64 // generations that have them
 }
 
 // route is one EHR below its path.
@@ -70,11 +81,11 @@ type route struct {
 	jwksPath     string // of them, whole
 }
 
-// build makes a generation, or reports every part that fails. The vault's file of long ids
-// is shared with the generation before; replays outlives all of them. changed is told of the
-// EHRs' breakers.
-func build(cfg *configs.Config, before *generation, replays auth.Replays, changed breakerChange, now func() time.Time) (_ *generation, err error) {
-	g := &generation{
+// build makes a generation, or reports every part that fails. policies is of what the configuration says, or fails
+// with it. The vault's file of long ids is shared with the generation before; replays outlives all of them.
+// changed is told of the EHRs' breakers.
+func build(cfg *configs.Config, engine func() (*policies.Engine, error), before *generation, replays auth.Replays, changed breakerChange, now func() time.Time) (_ *generation, err error) {
+	g := &parts{
 		trusts:   trusts(cfg.Clients),
 		bindings: bindings(cfg.Clients),
 		proxies:  cfg.TrustedProxies,
@@ -89,14 +100,14 @@ func build(cfg *configs.Config, before *generation, replays auth.Replays, change
 		admin:    cfg.Admin.Token,
 		issuer:   cfg.Issuers[0].URL,
 		files:    cfg.Files(),
+		now:      now,
 	}
 	g.commonQuotas, g.ownQuotas = quotasOf(cfg)
 	g.sourceCalls = cfg.Limits.SourceCallsPerMinute
 	g.emergency = time.Duration(cfg.Limits.BreakGlass)
-	g.holders.Store(1)
 	defer func() {
 		if err != nil {
-			g.shut()
+			g.close()
 		}
 	}()
 	var errs []error
@@ -112,7 +123,7 @@ func build(cfg *configs.Config, before *generation, replays auth.Replays, change
 		g.adminTLS, e = listenerTLS(*cfg.Admin.TLS, now)
 		part("admin.tls", e)
 	}
-	g.policies, e = Policies(cfg.Policy.Bundle)
+	rules, e := engine()
 	part("policy", e)
 	g.auth, e = authenticator(cfg, before, replays, now)
 	part("issuers", e)
@@ -134,11 +145,21 @@ func build(cfg *configs.Config, before *generation, replays auth.Replays, change
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	can := newOffers(g.policies)
-	for _, r := range g.routes {
-		r.metadata, r.scopes = can.capabilities(r, len(g.origins) > 0, now()), can.scopes()
+	return g.under(rules), nil
+}
+
+// under is a generation of these parts, with policies. Its one holder is whoever makes it the current one.
+func (p *parts) under(engine *policies.Engine) *generation {
+	p.users.Add(1)
+	g := &generation{parts: p, policies: engine}
+	g.holders.Store(1)
+	can := newOffers(engine)
+	for _, r := range p.routes {
+		with := *r
+		with.metadata, with.scopes = can.capabilities(r, len(p.origins) > 0, p.now()), can.scopes()
+		g.routes = append(g.routes, &with)
 	}
-	return g, nil
+	return g
 }
 
 func newRoute(public string, c *configs.EHR, maxBody int64, before *upstream.EHR, changed breakerChange, now func() time.Time) (*route, error) {
@@ -290,17 +311,20 @@ func (g *generation) release() {
 }
 
 func (g *generation) shut() {
-	if g.closed.Swap(true) {
-		return
+	if !g.closed.Swap(true) && g.users.Add(-1) == 0 {
+		g.parts.close()
 	}
-	for _, r := range g.routes {
+}
+
+func (p *parts) close() {
+	for _, r := range p.routes {
 		r.ehr.Close()
 	}
-	if g.auth != nil {
-		g.auth.Close()
+	if p.auth != nil {
+		p.auth.Close()
 	}
-	if g.vault != nil {
-		_ = g.vault.Close() // its file was synced at each write
+	if p.vault != nil {
+		_ = p.vault.Close() // its file was synced at each write
 	}
 }
 

@@ -29,6 +29,12 @@ func (g *Gateway) worse() []string {
 			all = append(all, "degraded: EHR "+r.name+" is left alone, since it failed")
 		}
 	}
+	if g.reloadFail.Load() != nil {
+		all = append(all, "degraded: the newest configuration was refused, the one before serves")
+	}
+	if g.bundleFail.Load() != nil {
+		all = append(all, "degraded: no newer policy bundle could be had, or it was refused; the one before serves")
+	}
 	return all
 }
 

@@ -248,6 +248,9 @@ func (g *Gateway) status() any {
 	if err := g.log.Err(); err != nil {
 		s["access_log"] = err.Error()
 	}
+	if f := g.bundleFail.Load(); f != nil {
+		s["bundle_refused"] = map[string]any{"at": f.at.UTC(), "problem": f.err.Error()}
+	}
 	if f := g.reloadFail.Load(); f != nil {
 		s["reload_refused"] = map[string]any{"at": f.at.UTC(), "problem": f.err.Error()}
 	}

@@ -37,6 +37,9 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 	if err := c.knock(); err != nil {
 		return err
 	}
+	if c.gen.waiting {
+		return refusal("policy-missing")
+	}
 	if r.ContentLength != 0 && !takesBody(r.Method) {
 		return refusal("body-not-taken")
 	}
