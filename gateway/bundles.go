@@ -74,7 +74,7 @@ func (g *Gateway) subscribe(cfg *configs.Config) error {
 
 // adopt lets a delivered bundle go live, or says why it cannot. What is not about the bundle wraps delivery.ErrAgain.
 func (g *Gateway) adopt(ctx context.Context, tree fs.FS) error {
-	engine, err := checked(ctx, tree)
+	engine, err := CheckBundle(ctx, tree)
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
 			err = errors.Join(delivery.ErrAgain, err) // a busy machine, perhaps

@@ -20,7 +20,7 @@ func (g *Gateway) breakerChanged(ehr, address string, from, to upstream.State) {
 	e.Str("ehr", ehr).Str("address", address).Str("from", string(from)).Str("to", string(to)).Msg("breaker")
 }
 
-// worse is which EHRs are left alone. The gateway is ready all the same: another EHR's calls go on, every
+// worse is what is not as it should be: EHRs that are left alone, and what of configuration and policies is not the newest. The gateway is ready all the same: another EHR's calls go on, every
 // replica sees the same EHR, and without one in front its clients would be told nothing of why.
 func (g *Gateway) worse() []string {
 	var all []string

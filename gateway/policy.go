@@ -32,7 +32,7 @@ func policiesOf(c *configs.Policy) (*policies.Engine, error) {
 	if c.Bundle == "" {
 		return compiled(tree) // the program's own tests have run its tests
 	}
-	return checked(context.Background(), tree)
+	return CheckBundle(context.Background(), tree)
 }
 
 // bundleOf opens the bundle that a configuration names, inside the program, in a folder or in a tarball.
@@ -82,8 +82,9 @@ func compiled(tree fs.FS) (*policies.Engine, error) {
 // testsTime is how long a bundle's own tests may take.
 const testsTime = 2 * time.Minute
 
-// checked is a bundle that may go live: compiled, and its own tests have passed, where it has any.
-func checked(ctx context.Context, tree fs.FS) (*policies.Engine, error) {
+// CheckBundle checks a bundle as a gateway does before it goes live: it is compiled, and its own tests have passed, where it
+// has any.
+func CheckBundle(ctx context.Context, tree fs.FS) (*policies.Engine, error) {
 	engine, err := compiled(tree)
 	if err != nil {
 		return nil, err

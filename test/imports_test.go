@@ -18,9 +18,9 @@ const module = "github.com/halfdoor/halfdoor"
 // nothing else. ARCHITECTURE.md says why.
 var mayImport = map[string][]string{
 	"":                      {"gateway/cli"},
-	"gateway/cli":           {"certs", "configs", "gateway", "gateway/accesslog", "gateway/accesslog/balp", "gateway/demo", "gateway/probe", "gateway/reviews", "gateway/vault", "policies", "transforms"},
+	"gateway/cli":           {"certs", "configs", "gateway", "gateway/accesslog", "gateway/accesslog/balp", "gateway/demo", "gateway/probe", "gateway/reviews", "gateway/vault", "policies", "policies/delivery", "transforms"},
 	"gateway/demo":          {"certs", "configs", "gateway"},
-	"gateway":               {"certs", "configs", "policies", "transforms", "gateway/accesslog", "gateway/admin", "gateway/auth", "gateway/fhir", "gateway/reviews", "gateway/smart", "gateway/state", "gateway/upstream", "gateway/vault"},
+	"gateway":               {"certs", "configs", "policies", "policies/delivery", "transforms", "gateway/accesslog", "gateway/admin", "gateway/auth", "gateway/fhir", "gateway/reviews", "gateway/smart", "gateway/state", "gateway/upstream", "gateway/vault"},
 	"gateway/auth":          {"gateway/fhir", "gateway/smart"},
 	"gateway/smart":         {"gateway/fhir"},
 	"policies":              {"transforms"},
