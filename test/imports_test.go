@@ -38,7 +38,7 @@ var mayImport = map[string][]string{
 	"certs":                 {},
 	"configs":               {},
 	"test":                  {},
-	"test/bench":            {"certs", "configs", "gateway", "gateway/accesslog", "gateway/demo", "test/bench/cases", "transforms"},
+	"test/bench":            {"certs", "configs", "gateway", "gateway/accesslog", "gateway/demo", "gateway/vault", "test/bench/cases", "transforms"},
 	"test/bench/cases":      {"gateway/fhir", "gateway/vault", "transforms"},
 
 	"gateway/accesslog/balp": {"gateway/accesslog"},

@@ -5,6 +5,7 @@
 //	go run ./test/bench filter --json      a line of JSON per measurement
 //	go run ./test/bench accesslog          the access log, beside SQLite and a sync for each record
 //	go run ./test/bench gateway            the whole gateway, beside proxies that do nothing
+//	go run ./test/bench soak --for 10m     a gateway under load while everything around it fails
 //
 // README.md says how to read what it prints.
 package main
@@ -27,7 +28,7 @@ func main() {
 		SilenceUsage:  true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(filterCommand(), logCommand(), gatewayCommand(), engineCommand())
+	root.AddCommand(filterCommand(), logCommand(), gatewayCommand(), engineCommand(), soakCommand())
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := root.ExecuteContext(ctx); err != nil {

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/halfdoor/halfdoor/gateway"
+	"github.com/halfdoor/halfdoor/gateway/accesslog"
+)
+
+// TestAccount holds answers to a log that has some of them: what is missing is found, and nothing else.
+func TestAccount(t *testing.T) {
+	signer, verifier, err := accesslog.GenerateKey("soak.halfdoor.example/audit")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "log")
+	log, err := accesslog.Open(accesslog.Options{Dir: dir, SigningKey: []byte(signer), PatientKey: []byte(strings.Repeat("k", 32)), SegmentBytes: 64 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []*accesslog.Record{
+		{Kind: accesslog.KindAccess, RequestID: "whole", Status: 200, Subjects: []string{"Patient/ta"}},
+		{Kind: accesslog.KindAccess, RequestID: "parts", Status: 200, More: true, Subjects: []string{"Patient/ta"}},
+		{Kind: accesslog.KindClose, RequestID: "parts", Status: 200, Subjects: []string{"Patient/tb"}},
+		{Kind: accesslog.KindAccess, RequestID: "batch#1", Status: 200, Subjects: []string{"Patient/tb"}},
+		{Kind: accesslog.KindAccess, RequestID: "batch", Status: 200},
+		{Kind: accesslog.KindRefusal, RequestID: "other-status", Status: 502},
+		{Kind: accesslog.KindAccess, RequestID: "entry-only#1", Status: 200},
+	} {
+		if _, err := log.Append(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	named := func(tokens ...string) map[string]bool {
+		m := map[string]bool{}
+		for _, t := range tokens {
+			m[t] = true
+		}
+		return m
+	}
+	good := map[string]*received{
+		"whole": {status: 200, bytes: 9, patients: named("ta")}, "parts": {status: 200, bytes: 9, patients: named("ta", "tb")},
+		"batch": {status: 200, bytes: 9, patients: named("tb")}, "no-answer": {patients: named()},
+	}
+	for name, c := range map[string]struct {
+		more map[string]*received
+		want string
+	}{
+		"all":                       {nil, ""},
+		"no record":                 {map[string]*received{"lost": {status: 200, bytes: 9}}, "lost was answered 200"},
+		"another status":            {map[string]*received{"other-status": {status: 200, bytes: 9}}, "other-status was answered 200"},
+		"a record of an entry only": {map[string]*received{"entry-only": {status: 200, bytes: 9}}, "entry-only was answered 200"},
+		"a patient that is unnamed": {map[string]*received{"whole": {status: 200, bytes: 9, patients: named("ta", "tz")}}, "whole named 1 patients"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &scene{cfg: &gateway.Initialised{LogDir: dir, Verifier: verifier}, seen: map[string]*received{}}
+			for id, got := range good {
+				of := map[string]bool{}
+				for token := range got.patients {
+					of[token] = true
+				}
+				s.seen[id] = &received{status: got.status, bytes: got.bytes, patients: of}
+			}
+			for id, got := range c.more {
+				s.seen[id] = got
+			}
+			var end soakEnd
+			found, err := s.account(t.Context(), &end)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if all := strings.Join(found, "\n"); (c.want == "") != (all == "") || !strings.Contains(all, c.want) {
+				t.Errorf("found %q, want %q", all, c.want)
+			}
+			if end.Records != 7 || end.Bodies < 3 {
+				t.Errorf("%+v", end)
+			}
+		})
+	}
+}
+
+func TestGrown(t *testing.T) {
+	base := state{Goroutines: 40, Descriptors: 30, HeapMB: 10, ResidentMB: 80}
+	for want, after := range map[string]state{
+		"":            {Goroutines: 44, Descriptors: 32, HeapMB: 12, ResidentMB: 100},
+		"goroutines":  {Goroutines: 60, Descriptors: 30, HeapMB: 10, ResidentMB: 80},
+		"descriptors": {Goroutines: 40, Descriptors: 50, HeapMB: 10, ResidentMB: 80},
+		"of heap":     {Goroutines: 40, Descriptors: 30, HeapMB: 40, ResidentMB: 80},
+		"resident":    {Goroutines: 40, Descriptors: 30, HeapMB: 10, ResidentMB: 300},
+	} {
+		if found := strings.Join(grown(base, after), "; "); (want == "") != (found == "") || !strings.Contains(found, want) {
+			t.Errorf("%+v: %q, want %q", after, found, want)
+		}
+	}
+}
