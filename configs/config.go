@@ -159,6 +159,31 @@ type AccessLog struct {
 
 	// SegmentSize is what each segment file takes on disk from its start. Bytes, from 64KiB to 4GiB; default 64MiB.
 	SegmentSize Bytes `yaml:"segment_size"`
+
+	// SegmentAge is how old a segment's first record may be when the next segment is begun. A duration, from 1m to 8760h;
+	// default 24h.
+	SegmentAge Duration `yaml:"segment_age"`
+
+	// Compress replaces each segment that is not written any more by a compressed one (*.jsonl.zst, which any zstd
+	// unpacks), once that was read back. Default true.
+	Compress bool `yaml:"compress"`
+
+	// RetentionDays is for how many days records are kept: segments of which every record is older are removed, and what is
+	// left still verifies, from there on. From 1 to 36500; default 0, which keeps everything. HIPAA asks for six years (2192).
+	RetentionDays int `yaml:"retention_days"`
+
+	// RetiringKey is the key that signed the log until now, where signing_key is a new one: the first start with both has
+	// the old key introduce the new one, and may then go on without it. Default none.
+	RetiringKey Secret `yaml:"retiring_key"`
+
+	// Reserve is space that the log holds on its disk, in the file "reserve", and gives up when no more than that is left:
+	// from then on refusals before authentication are only summed, so that authenticated calls still have room for their
+	// records. Bytes, to 64GiB; default 128MiB. 0 holds none.
+	Reserve Bytes `yaml:"reserve"`
+
+	// LowSpace is how much free space on the log's disk is told of: a warning in the operator's log, a metric, and
+	// readiness, which says "degraded". Bytes, to 1024GiB; default 1GiB. 0 tells of none.
+	LowSpace Bytes `yaml:"low_space"`
 }
 
 // Limits bound what one client can make the gateway hold or wait for.

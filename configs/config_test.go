@@ -23,7 +23,7 @@ const adminToken = "adm1n-0123456789abcdef0123456789abcdef"
 // files are what the examples refer to; "0600 " stands before the content of those that are secret.
 var files = map[string]string{
 	"tls/server.pem": "certificate", "tls/server-key.pem": "0600 key", "tls/clients.pem": "authorities", "tls/east-ca.pem": "authorities",
-	"keys/vault.json": "0600 {\"keys\":\"kept-in-vault\"}\n", "keys/log.key": "0600 PRIVATE+KEY+gateway.example/audit\n",
+	"keys/vault.json": "0600 {\"keys\":\"kept-in-vault\"}\n", "keys/log.key": "0600 PRIVATE+KEY+gateway.example/audit\n", "keys/log.key.old": "0600 PRIVATE+KEY+gateway.example/audit\n",
 	"keys/patient.key": "0600 0123456789abcdef0123456789abcdef\r\n", "keys/east.token": "0640 east-token", "keys/introspection": "0600 introspection-secret", "keys/empty": "0600 \n",
 	"keys/west-2031.pem": "0600 key", "keys/west-2030.pem": "0600 key", "keys/north.secret": "0600 north-secret",
 	"tls/gateway-at-north.pem": "certificate", "tls/gateway-at-north-key.pem": "0600 key", "tls/login-north-ca.pem": "authorities",

@@ -33,6 +33,9 @@ func (c *Config) defaults() {
 	c.Admin.Listen = "127.0.0.1:9443"
 	c.Policy.Polling.defaults()
 	c.AccessLog.SegmentSize = 64 << 20
+	c.AccessLog.SegmentAge = Duration(24 * time.Hour)
+	c.AccessLog.Compress = true
+	c.AccessLog.Reserve, c.AccessLog.LowSpace = 128<<20, 1<<30
 	c.Limits = Limits{
 		HeaderBytes:        32 << 10,
 		URLBytes:           8 << 10,

@@ -85,6 +85,7 @@ func (c *Config) eachSecret(visit func(path string, s *Secret)) {
 	}
 	visit("vault.keyset", &c.Vault.Keyset)
 	visit("access_log.signing_key", &c.AccessLog.SigningKey)
+	visit("access_log.retiring_key", &c.AccessLog.RetiringKey)
 	visit("access_log.patient_key", &c.AccessLog.PatientKey)
 }
 

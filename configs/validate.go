@@ -35,6 +35,10 @@ func (c *Config) validateStores(r *report) {
 	r.requiredSecret("access_log.patient_key", c.AccessLog.PatientKey)
 	r.long("access_log.patient_key", c.AccessLog.PatientKey)
 	r.size("access_log.segment_size", c.AccessLog.SegmentSize, 64<<10, 4<<30)
+	r.between("access_log.segment_age", c.AccessLog.SegmentAge, time.Minute, 8760*time.Hour)
+	r.count("access_log.retention_days", c.AccessLog.RetentionDays, 0, 36500)
+	r.size("access_log.reserve", c.AccessLog.Reserve, 0, 64<<30)
+	r.size("access_log.low_space", c.AccessLog.LowSpace, 0, 1<<40)
 	if r.required("access_log.origin", c.AccessLog.Origin) {
 		switch origin := c.AccessLog.Origin; {
 		case strings.Contains(origin, "://"):

@@ -55,6 +55,7 @@ type Gateway struct {
 	logger  zerolog.Logger
 	version string
 	log     *accesslog.Log
+	flood   *flood
 	metrics *metrics
 	room    *room
 	seats   seats
@@ -104,6 +105,13 @@ func New(o Options) (*Gateway, error) {
 		SigningKey:   cfg.AccessLog.SigningKey.Bytes(),
 		PatientKey:   cfg.AccessLog.PatientKey.Bytes(),
 		SegmentBytes: int64(cfg.AccessLog.SegmentSize),
+		SegmentAge:   time.Duration(cfg.AccessLog.SegmentAge),
+		Compress:     cfg.AccessLog.Compress,
+		Retention:    time.Duration(cfg.AccessLog.RetentionDays) * 24 * time.Hour,
+		RetiringKey:  cfg.AccessLog.RetiringKey.Bytes(),
+		Reserve:      int64(cfg.AccessLog.Reserve),
+		Low:          int64(cfg.AccessLog.LowSpace),
+		Noticed:      logNews(o.Logger),
 		Now:          o.Now,
 		FS:           o.LogFS,
 	})
@@ -135,6 +143,10 @@ func New(o Options) (*Gateway, error) {
 	if g.replays = o.Replays; g.replays == nil {
 		g.replays = state.NewReplays(state.ReplaysOptions{Now: o.Now})
 	}
+	g.flood = &flood{
+		now: o.Now, spent: func() bool { return log.Space().Spent },
+		append: func(r *accesslog.Record) error { _, err := log.Append(r); return err },
+	}
 	g.metrics = newMetrics(g)
 	engine := func() (*policies.Engine, error) { return policiesOf(&cfg.Policy) }
 	if cfg.Policy.Server != nil {
@@ -150,6 +162,9 @@ func New(o Options) (*Gateway, error) {
 	gen.waiting = cfg.Policy.Server != nil
 	if n := gen.vault.Damaged(); n > 0 {
 		g.logger.Warn().Int("lines", n).Msg("damaged lines in the file of long ids: their tokens do not open until the ids are seen again")
+	}
+	if len(g.crowded()) > 0 {
+		logNews(g.logger)(log.Space(), log.Neglect())
 	}
 	g.current.Store(gen)
 	if err := g.Act("start", o.Version+", policy "+gen.policies.Revision()); err != nil {
@@ -231,7 +246,7 @@ func (g *Gateway) Close() error {
 	defer g.reloading.Unlock()
 	var err error
 	if g.log.Err() == nil { // else its own Close says why
-		err = g.Act("stop", "")
+		err = errors.Join(g.flood.end(), g.Act("stop", ""))
 	}
 	g.current.Load().release()
 	return errors.Join(err, g.log.Close())
@@ -243,7 +258,8 @@ type fixed struct {
 	logDir, origin      string
 	signing, patient    []byte
 	segment             int64
-	limits              configs.Limits // but those that a generation applies
+	upkeep              configs.AccessLog // but its folder and keys
+	limits              configs.Limits    // but those that a generation applies
 	shutdown            configs.Duration
 	delivery            string
 }
@@ -256,6 +272,10 @@ func fixedOf(cfg *configs.Config) (fixed, error) {
 		logDir: cfg.AccessLog.Dir, origin: cfg.AccessLog.Origin,
 		signing: cfg.AccessLog.SigningKey.Bytes(), patient: cfg.AccessLog.PatientKey.Bytes(),
 		segment: int64(cfg.AccessLog.SegmentSize),
+		upkeep: configs.AccessLog{
+			SegmentAge: cfg.AccessLog.SegmentAge, Compress: cfg.AccessLog.Compress, RetentionDays: cfg.AccessLog.RetentionDays,
+			Reserve: cfg.AccessLog.Reserve, LowSpace: cfg.AccessLog.LowSpace,
+		},
 		limits: configs.Limits{
 			HeaderBytes: cfg.Limits.HeaderBytes, ReadHeaderTimeout: cfg.Limits.ReadHeaderTimeout,
 			IdleTimeout: cfg.Limits.IdleTimeout, ConcurrentRequests: cfg.Limits.ConcurrentRequests,
@@ -282,6 +302,7 @@ func (f fixed) unchanged(cfg *configs.Config) error {
 		{"access_log.signing_key", bytes.Equal(f.signing, n.signing)},
 		{"access_log.patient_key", bytes.Equal(f.patient, n.patient)},
 		{"access_log.segment_size", f.segment == n.segment},
+		{"access_log: segment_age, compress, retention_days, reserve and low_space", f.upkeep == n.upkeep},
 		{"limits: header_bytes, read_header_timeout, idle_timeout and concurrent_requests", f.limits == n.limits},
 		{"shutdown_timeout", f.shutdown == n.shutdown},
 		{"policy.server, and what its bundles are got and verified by,", f.delivery == n.delivery},

@@ -20,7 +20,7 @@ func (g *Gateway) breakerChanged(ehr, address string, from, to upstream.State) {
 	e.Str("ehr", ehr).Str("address", address).Str("from", string(from)).Str("to", string(to)).Msg("breaker")
 }
 
-// worse is what is not as it should be: EHRs that are left alone, and what of configuration and policies is not the newest. The gateway is ready all the same: another EHR's calls go on, every
+// worse is what is not as it should be: EHRs that are left alone, what of configuration and policies is not the newest, and a disk that fills. The gateway is ready all the same: another EHR's calls go on, every
 // replica sees the same EHR, and without one in front its clients would be told nothing of why.
 func (g *Gateway) worse() []string {
 	var all []string
@@ -35,7 +35,7 @@ func (g *Gateway) worse() []string {
 	if g.bundleFail.Load() != nil {
 		all = append(all, "degraded: no newer policy bundle could be had, or it was refused; the one before serves")
 	}
-	return all
+	return append(all, g.crowded()...)
 }
 
 // ehrStatus is an EHR as administrators see it.

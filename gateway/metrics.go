@@ -61,6 +61,18 @@ func newMetrics(g *Gateway) *metrics {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "halfdoor_access_log_healthy", Help: "1 while the access log can be written; at 0 every call is refused."}, func() float64 {
 			return flag(g.log.Err() == nil)
 		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "halfdoor_access_log_free_bytes", Help: "Bytes that can still be written to the access log's disk, beside its reserve."}, func() float64 {
+			return float64(g.log.Space().Free)
+		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "halfdoor_access_log_space_low", Help: "1 while less than access_log.low_space is free."}, func() float64 {
+			return flag(g.log.Space().Low)
+		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "halfdoor_access_log_reserve_spent", Help: "1 while the access log's reserve is in use, or could not be had: refusals before authentication are only summed then."}, func() float64 {
+			return flag(g.log.Space().Spent)
+		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "halfdoor_access_log_upkeep_healthy", Help: "0 while closed segments of the access log cannot be compressed or removed."}, func() float64 {
+			return flag(g.log.Neglect() == nil)
+		}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "halfdoor_configuration_current", Help: "1 while the newest configuration is the one that serves; 0 after a refused reload."}, func() float64 {
 			return flag(g.reloadFail.Load() == nil)
 		}),

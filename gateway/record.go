@@ -222,6 +222,16 @@ func (c *call) commit() error {
 	return err
 }
 
+// commitRefusal records a refusal. One of somebody unknown may only be counted: anybody can send those.
+func (c *call) commitRefusal() error {
+	if a := &c.rec.Actor; a.Subject == "" && a.Client == "" && c.fate == unsent {
+		if summed, err := c.g.flood.sum(&c.rec); summed || err != nil {
+			return err
+		}
+	}
+	return c.commit()
+}
+
 // cut records the end of a stream of which part has left: the closing record tells what did. The
 // connection must be cut then, so that the client cannot take the part for the whole.
 func (c *call) cut(r *Refusal) {

@@ -442,7 +442,7 @@ func (g *Gateway) settle(c *call, err error) *Refusal {
 			c.rec.Subjects, c.rec.Patients = nil, nil // nothing has left
 		}
 	}
-	if recErr := c.commit(); recErr != nil && r.Code != "log-unavailable" && c.fate == unsent {
+	if recErr := c.commitRefusal(); recErr != nil && r.Code != "log-unavailable" && c.fate == unsent {
 		r = refusal("log-unavailable")
 		c.outcome(r)
 	}

@@ -251,6 +251,10 @@ func (g *Gateway) status() any {
 	if f := g.bundleFail.Load(); f != nil {
 		s["bundle_refused"] = map[string]any{"at": f.at.UTC(), "problem": f.err.Error()}
 	}
+	s["access_log_disk"] = g.log.Space()
+	if all := g.worse(); len(all) > 0 {
+		s["degraded"] = all
+	}
 	if f := g.reloadFail.Load(); f != nil {
 		s["reload_refused"] = map[string]any{"at": f.at.UTC(), "problem": f.err.Error()}
 	}

@@ -1,0 +1,112 @@
+package gateway
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/halfdoor/halfdoor/gateway/accesslog"
+)
+
+const (
+	// floodPeriod is for how long refusals before authentication are counted together.
+	floodPeriod = time.Minute
+	// ownRefusals is how many of one source and code have records of their own in that time,
+	ownRefusals = 100
+	// allRefusals how many of all,
+	allRefusals = 2000
+	// floodSources by how many sources and codes the others are counted,
+	floodSources = 4096
+	// spentSources and by how many while the log lives on its reserve.
+	spentSources = 64
+)
+
+// flood keeps what anybody can send without a token from filling the log's disk. So many refusals before
+// authentication have records of their own; the others are counted by source and code, and each count is
+// one record when the period ends, or the gateway. None is left out. When counting begins, a record says
+// so: where that has no counts behind it, the gateway was killed in between.
+type flood struct {
+	now    func() time.Time
+	spent  func() bool // the log lives on its reserve: no refusal before authentication has a record of its own
+	append func(*accesslog.Record) error
+
+	mu     sync.Mutex
+	begun  time.Time
+	timer  *time.Timer // of the end of the period; nil while none is under way
+	own    int
+	counts map[floodKey]*floodCount
+	summed bool
+}
+
+type floodKey struct{ source, code string }
+
+type floodCount struct {
+	own, summed, status int
+}
+
+// sum counts a refusal, and says whether that is all: it has no record of its own then.
+func (f *flood) sum(r *accesslog.Record) (bool, error) {
+	spent := f.spent()
+	f.mu.Lock()
+	if f.timer == nil {
+		f.begun, f.own, f.summed = f.now(), 0, false
+		f.counts = map[floodKey]*floodCount{}
+		f.timer = time.AfterFunc(floodPeriod, func() { _ = f.end() }) // a log that fails here has poisoned itself, and readiness says so
+	}
+	key, room := floodKey{network(r.Source), r.Code}, floodSources
+	if spent {
+		room = spentSources
+	}
+	if f.counts[key] == nil && len(f.counts) >= room {
+		key.source = ""
+	}
+	c := f.counts[key]
+	if c == nil {
+		c = &floodCount{status: r.Status}
+		f.counts[key] = c
+	}
+	if !spent && c.own < ownRefusals && f.own < allRefusals && key.source != "" {
+		c.own++
+		f.own++
+		f.mu.Unlock()
+		return false, nil
+	}
+	c.summed++
+	first := !f.summed
+	f.summed = true
+	until := f.begun.Add(floodPeriod)
+	f.mu.Unlock()
+	if !first {
+		return true, nil
+	}
+	return true, f.append(&accesslog.Record{Time: f.now(), Kind: accesslog.KindAdmin, Code: "refusals-summed",
+		Detail: "refusals before authentication are summed by source and code until " + until.UTC().Format(time.RFC3339) + "; a record of each sum follows"})
+}
+
+// end records the sums of the period.
+func (f *flood) end() error {
+	f.mu.Lock()
+	if f.timer == nil {
+		f.mu.Unlock()
+		return nil
+	}
+	f.timer.Stop()
+	f.timer = nil
+	counts, begun := f.counts, f.begun
+	f.counts = nil
+	f.mu.Unlock()
+	now := f.now()
+	for key, c := range counts {
+		if c.summed == 0 {
+			continue
+		}
+		err := f.append(&accesslog.Record{
+			Time: now, Kind: accesslog.KindRefusal, Source: key.source, Status: c.status, Code: key.code, Count: c.summed,
+			Detail: fmt.Sprintf("summed from %s on, beside %d with records of their own", begun.UTC().Format(time.RFC3339), c.own),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
