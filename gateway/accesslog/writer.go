@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -45,6 +46,7 @@ func (l *Log) run() {
 		var err error
 		select {
 		case <-l.wake:
+			runtime.Gosched() // callers that are about to append join the group
 		case <-tick.C:
 			if l.unsynced {
 				err = l.writeCheckpoint(true)
