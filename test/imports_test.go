@@ -18,7 +18,7 @@ const module = "github.com/halfdoor/halfdoor"
 // nothing else. ARCHITECTURE.md says why.
 var mayImport = map[string][]string{
 	"":                      {"gateway/cli"},
-	"gateway/cli":           {"certs", "configs", "gateway", "gateway/accesslog", "gateway/accesslog/balp", "gateway/demo", "gateway/probe", "gateway/reviews", "gateway/vault", "policies", "policies/delivery", "transforms"},
+	"gateway/cli":           {"certs", "configs", "gateway", "gateway/accesslog", "gateway/accesslog/balp", "gateway/accesslog/index", "gateway/demo", "gateway/probe", "gateway/reviews", "gateway/vault", "policies", "policies/delivery", "transforms"},
 	"gateway/demo":          {"certs", "configs", "gateway"},
 	"gateway":               {"certs", "configs", "policies", "policies/delivery", "transforms", "gateway/accesslog", "gateway/admin", "gateway/auth", "gateway/fhir", "gateway/reviews", "gateway/smart", "gateway/state", "gateway/upstream", "gateway/vault"},
 	"gateway/auth":          {"gateway/fhir", "gateway/smart"},
@@ -38,11 +38,12 @@ var mayImport = map[string][]string{
 	"certs":                 {},
 	"configs":               {},
 	"test":                  {},
-	"test/bench":            {"certs", "configs", "gateway", "gateway/accesslog", "gateway/demo", "gateway/vault", "test/bench/cases", "transforms"},
+	"test/bench":            {"certs", "configs", "gateway", "gateway/accesslog", "gateway/accesslog/index", "gateway/demo", "gateway/vault", "test/bench/cases", "transforms"},
 	"test/bench/cases":      {"gateway/fhir", "gateway/vault", "transforms"},
 
-	"gateway/accesslog/balp": {"gateway/accesslog"},
-	"gateway/reviews":        {"gateway/accesslog"},
+	"gateway/accesslog/balp":  {"gateway/accesslog"},
+	"gateway/accesslog/index": {"gateway/accesslog"},
+	"gateway/reviews":         {"gateway/accesslog"},
 }
 
 // pure packages reach no network, file system or clock of their own.

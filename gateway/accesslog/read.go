@@ -36,13 +36,18 @@ type Query struct {
 //
 // Read checks no hashes: [Verify] does.
 func Read(dir string, queries ...Query) iter.Seq2[*Record, error] {
+	return read(dir, Place{}, queries)
+}
+
+// read begins at a place, or at the beginning.
+func read(dir string, from Place, queries []Query) iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
-		scan := scan{dir: dir, queries: queries, yield: yield}
+		scan := scan{dir: dir, queries: queries, yield: yield, from: from}
 		for _, q := range queries {
 			scan.needles = append(scan.needles, q.needles())
 		}
 		of, _ := listSegments(dir, nil) // what is wrong with it shows as it is read
-		for n := of.first; n > 0; {
+		for n := max(of.first, from.Segment); n > 0; {
 			n = scan.segment(n)
 		}
 	}
@@ -51,6 +56,7 @@ func Read(dir string, queries ...Query) iter.Seq2[*Record, error] {
 // A scan is one reading of a log.
 type scan struct {
 	dir     string
+	from    Place
 	queries []Query
 	needles [][][]byte // of each query
 	cursor  cursor     // of misses
@@ -71,7 +77,11 @@ func (s *scan) segment(n int) int {
 		return 0
 	}
 	defer f.Close()
-	in := newLines(f, 0)
+	begin := int64(0)
+	if n == s.from.Segment {
+		begin = s.from.Offset
+	}
+	in := newLines(f, begin)
 	at := place{segment: n}
 	damaged := func(reason string, err error) bool {
 		return s.yield(nil, &Damage{File: segmentName(n), Line: at.line, Seq: -1, Offset: at.offset, Reason: reason, err: err})

@@ -52,12 +52,25 @@ type Entry struct {
 	Log string // the folder's name; empty where there is only one log
 }
 
+// A Source yields the records that fit one of the queries, or all without a query, oldest first, as [Read]
+// does for a folder. Whatever answers queries about a log has this form.
+type Source func(queries ...Query) iter.Seq2[*Record, error]
+
 // ReadReplicas is [Read] over the logs of several replicas, from [Replicas]: by the records' times, so that
 // what went through several gateways comes in its order. It holds one record of each log.
 func ReadReplicas(dirs []string, queries ...Query) iter.Seq2[Entry, error] {
-	if len(dirs) == 1 {
+	sources := make([]Source, len(dirs))
+	for i, dir := range dirs {
+		sources[i] = func(queries ...Query) iter.Seq2[*Record, error] { return Read(dir, queries...) }
+	}
+	return Merge(dirs, sources, queries...)
+}
+
+// Merge is [ReadReplicas] over the sources of these folders.
+func Merge(dirs []string, sources []Source, queries ...Query) iter.Seq2[Entry, error] {
+	if len(sources) == 1 {
 		return func(yield func(Entry, error) bool) {
-			for r, err := range Read(dirs[0], queries...) {
+			for r, err := range sources[0](queries...) {
 				if !yield(Entry{Record: r}, err) {
 					return
 				}
@@ -83,8 +96,8 @@ func ReadReplicas(dirs []string, queries ...Query) iter.Seq2[Entry, error] {
 				}
 			}
 		}
-		for _, dir := range dirs {
-			next, stop := iter.Pull2(Read(dir, queries...))
+		for i, dir := range dirs {
+			next, stop := iter.Pull2(sources[i](queries...))
 			defer stop()
 			h := &head{name: filepath.Base(dir), next: next}
 			heads = append(heads, h)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -18,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/halfdoor/halfdoor/gateway/accesslog"
+	"github.com/halfdoor/halfdoor/gateway/accesslog/index"
 )
 
 // logRun is what was asked of the access log's benchmark.
@@ -231,7 +233,64 @@ func (r *logRun) history(ctx context.Context, dir string) ([]logMeasurement, err
 	if err != nil {
 		return nil, err
 	}
-	return []logMeasurement{verified}, nil
+	built, x, err := r.index(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer x.Close()
+	saw, err := r.whoSaw("who-saw", 400, x.Read)
+	if err != nil {
+		return nil, err
+	}
+	unindexed, err := r.whoSaw("who-saw-unindexed", 2, func(q ...accesslog.Query) iter.Seq2[*accesslog.Record, error] { return accesslog.Read(dir, q...) })
+	return []logMeasurement{verified, built, saw, unindexed}, err
+}
+
+// index builds the index of the generated log.
+func (r *logRun) index(ctx context.Context, dir string) (m logMeasurement, x *index.Index, err error) {
+	begun := time.Now()
+	built, err := index.Update(ctx, dir, func(n int64) { fmt.Fprintf(r.tell, "\rindex  %d records", n) })
+	if err != nil {
+		return m, nil, err
+	}
+	took := time.Since(begun)
+	fmt.Fprintln(r.tell)
+	info, err := os.Stat(filepath.Join(dir, "index.sqlite"))
+	if err != nil {
+		return m, nil, err
+	}
+	x, err = index.Open(dir)
+	return logMeasurement{
+		Case: "index", Engine: "accesslog", Callers: 1, Count: built.Added, Records: int64(r.records),
+		PerSecond: float64(built.Added) / took.Seconds(), Bytes: float64(info.Size()) / float64(r.records),
+	}, x, err
+}
+
+// whoSaw asks who saw a patient, one patient after the other, and reads every record of the answer.
+func (r *logRun) whoSaw(name string, times int, source accesslog.Source) (m logMeasurement, err error) {
+	var s samples
+	found := 0
+	for i := range times {
+		patient := logPatient(i * 7919 % logPatients)
+		begun := time.Now()
+		for e, err := range source(accesslog.Query{Patient: patient}) {
+			if err != nil {
+				return m, err
+			}
+			if !slices.Contains(e.Patients, patient) {
+				return m, fmt.Errorf("record %d is about somebody else", e.Sequence)
+			}
+			found++
+		}
+		s.waits = append(s.waits, time.Since(begun))
+		s.took += s.waits[i]
+	}
+	if found == 0 {
+		return m, errors.New("nobody was seen")
+	}
+	m = s.measurement(name, "accesslog", 1)
+	m.Records = int64(r.records)
+	return m, nil
 }
 
 func (r *logRun) verify(ctx context.Context, dir, key string) (m logMeasurement, err error) {

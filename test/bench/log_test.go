@@ -53,6 +53,11 @@ func TestAccessLog(t *testing.T) {
 	if m := seen[key{"verify", "accesslog", 1}]; m.Records != 3000 || m.Bytes < 500 || m.Bytes > 1024 {
 		t.Errorf("verify: %+v", m)
 	}
+	for _, name := range []string{"index", "who-saw", "who-saw-unindexed"} {
+		if m := seen[key{name, "accesslog", 1}]; m.Records != 3000 {
+			t.Errorf("%s: %+v", name, m)
+		}
+	}
 	left, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
