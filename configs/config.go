@@ -125,6 +125,11 @@ type Admin struct {
 
 	// TLS is the listener's own key pair. Default none: plain HTTP.
 	TLS *TLS `yaml:"tls"`
+
+	// Switches is the file in which is kept what administrators switched off (POST /switches, "halfdoor switch"), so that a
+	// restart does not switch it on. Default none: switches.json in vault.dir. One that cannot be read keeps the gateway from
+	// starting; where a reload names another, what is off is kept there from then on.
+	Switches string `yaml:"switches"`
 }
 
 // Vault keeps the keys that turn identifiers into tokens and back.

@@ -18,6 +18,7 @@ const (
 	keyFile                    // read; others on the machine must not
 	readDir                    // read, with everything below it
 	writeDir                   // written by the gateway, made if missing
+	writeFile                  // the same, a file
 )
 
 // eachFile visits every path that the configuration names, those of secrets excepted.
@@ -61,6 +62,7 @@ func (c *Config) eachFile(visit func(path string, file *string, kind fileKind)) 
 		}
 	}
 	visit("policy.persist", &c.Policy.Persist, writeDir)
+	visit("admin.switches", &c.Admin.Switches, writeFile)
 	visit("vault.dir", &c.Vault.Dir, writeDir)
 	visit("access_log.dir", &c.AccessLog.Dir, writeDir)
 }
@@ -197,7 +199,7 @@ func (c *Config) checkFiles(r *report) {
 		}
 		info, err := os.Stat(*file)
 		switch {
-		case err != nil && kind == writeDir && os.IsNotExist(err):
+		case err != nil && (kind == writeDir || kind == writeFile) && os.IsNotExist(err):
 		case err != nil:
 			r.add(path, "%s: %s", *file, cause(err))
 		case kind == readDir || kind == writeDir:
@@ -221,7 +223,7 @@ func (c *Config) Files() []string {
 		files = append(files, c.path)
 	}
 	c.eachFile(func(_ string, file *string, kind fileKind) {
-		if *file != "" && kind != writeDir {
+		if *file != "" && kind != writeDir && kind != writeFile {
 			files = append(files, *file)
 		}
 	})

@@ -49,6 +49,9 @@ func (a *admission) judge(ctx context.Context, c *call, kind string, needs smart
 	if !a.dec.Plan.Has(kind) {
 		return refusal("dataset-type")
 	}
+	if err := c.on("type", kind); err != nil {
+		return err
+	}
 	floor, err := smart.PermitType(&a.caller.Grant, kind, needs)
 	switch {
 	case err != nil:

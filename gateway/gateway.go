@@ -41,6 +41,8 @@ type Options struct {
 
 	Outcomes Outcomes // default those of this process; a test may fill them
 
+	Switches Switches // default those of this machine, in a file; a test may break them
+
 	Openings Openings // default those of this process; a test may break it
 
 	Memory Usage // default the process's own; a test may fill it
@@ -66,6 +68,9 @@ type Gateway struct {
 	rate    *state.Rate
 
 	outcomes Outcomes
+	switches Switches
+
+	keepSwitches func(file string) error // of the switches, where they are ours
 	openings Openings
 	replays  auth.Replays
 
@@ -147,6 +152,13 @@ func New(o Options) (*Gateway, error) {
 		now: o.Now, spent: func() bool { return log.Space().Spent },
 		append: func(r *accesslog.Record) error { _, err := log.Append(r); return err },
 	}
+	if g.switches = o.Switches; g.switches == nil {
+		kept, err := state.OpenSwitches(state.SwitchesOptions{File: switchesFile(cfg), Now: o.Now})
+		if err != nil {
+			return nil, errors.Join(err, log.Close())
+		}
+		g.switches, g.keepSwitches = kept, kept.Move
+	}
 	g.metrics = newMetrics(g)
 	engine := func() (*policies.Engine, error) { return policiesOf(&cfg.Policy) }
 	if cfg.Policy.Server != nil {
@@ -195,6 +207,11 @@ func (g *Gateway) Reload(cfg *configs.Config, loadErr error) error {
 			}
 			if gen, err = build(cfg, engine, before, g.replays, g.breakerChanged, g.now); err == nil {
 				gen.waiting = before.waiting
+				if g.keepSwitches != nil {
+					if err = g.keepSwitches(switchesFile(cfg)); err != nil {
+						gen.release()
+					}
+				}
 			}
 		}
 	}
@@ -268,7 +285,7 @@ func fixedOf(cfg *configs.Config) (fixed, error) {
 	from, err := fingerprint(cfg)
 	return fixed{
 		delivery: from,
-		listen:   cfg.Listen, adminListen: cfg.Admin.Listen,
+		listen: cfg.Listen, adminListen: cfg.Admin.Listen,
 		logDir: cfg.AccessLog.Dir, origin: cfg.AccessLog.Origin,
 		signing: cfg.AccessLog.SigningKey.Bytes(), patient: cfg.AccessLog.PatientKey.Bytes(),
 		segment: int64(cfg.AccessLog.SegmentSize),

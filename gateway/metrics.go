@@ -79,6 +79,9 @@ func newMetrics(g *Gateway) *metrics {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "halfdoor_policy_current", Help: "1 while the newest policy bundle is the one that serves; 0 after one could not be had or was refused, and while none has come yet."}, func() float64 {
 			return flag(g.reloadFail.Load() == nil && g.bundleFail.Load() == nil && !g.current.Load().waiting)
 		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "halfdoor_switched_off", Help: "Clients, ticket categories, EHRs, resource types, interactions and workflows that are switched off, by an administrator or the policy."}, func() float64 {
+			return float64(len(g.off()))
+		}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "halfdoor_quota_patients", Help: "Pairs of an actor and a patient told of within the hour, as counted towards quotas."}, func() float64 {
 			return float64(g.usage().Patients)
 		}),

@@ -69,6 +69,7 @@ var answers = map[string]answer{
 	"scope-granular":          {403, "forbidden", "The app's permissions are limited to part of this resource type in a way that cannot be checked for this call.", never},
 	"policy-denied":           {403, "forbidden", "The hospital's policy does not allow this call.", never},
 	"policy-failed":           {500, "exception", "The hospital's policy could not be evaluated, so the call was refused. The gateway's operators have been told.", soon},
+	"switched-off":            {503, "transient", "The hospital has switched off {} for now. Its IT support can say why, and for how long.", soon},
 	"policy-missing":          {503, "transient", "The gateway has not received the hospital's policy yet, so nothing may be disclosed. Its operators have been told.", soon},
 	"dataset-type":            {403, "forbidden", "The minimum dataset of this desk does not include resources of this type.", never},
 	"search-hidden":           {403, "forbidden", "The parameter {} reads something that this desk may not see, alone or in this form.", never},

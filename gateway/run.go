@@ -34,6 +34,8 @@ type RunOptions struct {
 	Replays auth.Replays // as in Options
 
 	Outcomes Outcomes // as in Options
+
+	Switches Switches // as in Options
 	Memory   Usage    // as in Options
 
 	Openings Openings // as in Options
@@ -59,7 +61,7 @@ func Run(ctx context.Context, o RunOptions) error {
 	if cfg, err = o.Load(); err != nil { // again: what changed before the watch began is in it now
 		return err
 	}
-	g, err := New(Options{Config: cfg, Logger: o.Logger, Version: o.Version, Now: o.Now, LogFS: o.LogFS, Quota: o.Quota, Outcomes: o.Outcomes, Openings: o.Openings, Replays: o.Replays, Memory: o.Memory})
+	g, err := New(Options{Config: cfg, Logger: o.Logger, Version: o.Version, Now: o.Now, LogFS: o.LogFS, Quota: o.Quota, Outcomes: o.Outcomes, Switches: o.Switches, Openings: o.Openings, Replays: o.Replays, Memory: o.Memory})
 	if err != nil {
 		return err
 	}
@@ -75,6 +77,8 @@ func Run(ctx context.Context, o RunOptions) error {
 		Status:  g.status,
 		Reload:  func() error { return g.reload(o.Load) },
 		Act:     g.Act,
+
+		SwitchedOff: func() any { return g.off() }, SwitchOff: g.switchOff, SwitchOn: g.switchOn, BadSwitch: badSwitch,
 	})
 	if err != nil {
 		return errors.Join(err, fhirL.Close(), adminL.Close(), g.Close())
@@ -243,7 +247,7 @@ func (g *Gateway) status() any {
 	s := map[string]any{
 		"version": g.version, "policy_revision": gen.policies.Revision(), "datasets": gen.policies.Datasets(),
 		"draining": g.draining.Load(), "access_log": "healthy",
-		"patients_told": g.usage(), "ehrs": gen.health(),
+		"patients_told": g.usage(), "switched_off": g.off(), "ehrs": gen.health(),
 	}
 	if err := g.log.Err(); err != nil {
 		s["access_log"] = err.Error()

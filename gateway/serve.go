@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -59,6 +60,9 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 	if ok {
 		return g.describe(c, r, route, open) // metadata and smart-configuration: the gateway's own, no token
 	}
+	if err := c.on("ehr", route.name); err != nil {
+		return err
+	}
 
 	// Who is calling? No body has been read.
 	caller, err := c.authenticate(ctx, credentials(r, route, below))
@@ -67,6 +71,9 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 		return err
 	}
 	c.by(caller)
+	if err := c.on("client", caller.ClientID); err != nil {
+		return err
+	}
 	if err := c.gen.bound(route, caller); err != nil {
 		return err
 	}
@@ -104,6 +111,9 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 		return err
 	}
 	c.about(desk)
+	if err := errors.Join(c.on("category", desk.category), c.on("interaction", string(req.Interaction))); err != nil {
+		return err
+	}
 	e := errand{caller: caller, desk: desk, route: route, seal: seal}
 	if route.ehr.NeedsCaller() {
 		e.token = bearer(r.Header)
@@ -167,11 +177,18 @@ func (c *call) judge(ctx context.Context, e errand, req *fhir.Request) (*admissi
 	if err := performed(req); err != nil {
 		return nil, nil, err
 	}
+	if err := c.on("interaction", string(req.Interaction)); err != nil { // what it is here, and below what it comes to
+		return nil, nil, err
+	}
 	page, req, err := c.turn(e, req) // a page is the search that it continues
 	if err != nil {
 		return nil, nil, err
 	}
 	if req, err = c.lookup(req); err != nil { // a $match is the search by the same facts
+		return nil, nil, err
+	}
+
+	if err := c.offered(req); err != nil {
 		return nil, nil, err
 	}
 
@@ -182,6 +199,9 @@ func (c *call) judge(ctx context.Context, e errand, req *fhir.Request) (*admissi
 	}
 	dec, err := c.decide(ctx, e, req)
 	if err := c.allowed(e, dec, err); err != nil {
+		return nil, nil, err
+	}
+	if err := c.on("workflow", dec.Dataset); err != nil {
 		return nil, nil, err
 	}
 	return &admission{errand: e, gen: c.gen, floor: floor, dec: dec, req: req}, page, nil

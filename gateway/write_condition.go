@@ -107,12 +107,18 @@ func (w *change) create(ctx context.Context) error {
 	}
 	req := *a.req
 	req.Interaction = fhir.Create
+	if err := w.offered(&req); err != nil {
+		return err
+	}
 	floor, err := smart.Permit(&a.caller.Grant, &req)
 	if err != nil {
 		return err
 	}
 	dec, err := w.gen.policies.Decide(ctx, w.input(a.errand, &req))
 	if err := w.allowed(a.errand, dec, err); err != nil {
+		return err
+	}
+	if err := w.on("workflow", dec.Dataset); err != nil {
 		return err
 	}
 	w.ask = &admission{errand: a.errand, gen: a.gen, floor: floor, dec: dec, req: &req}

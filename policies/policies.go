@@ -51,6 +51,7 @@ type Engine struct {
 	plans    map[string]*transforms.Plan
 	labels   []transforms.Label
 	offers   []Offer
+	switched map[[2]string]string // why, by kind and name
 }
 
 // Load reads and compiles a bundle. It reports every problem that it finds at once: the error joins a [*Problem] for
@@ -73,6 +74,7 @@ func Load(o Options) (*Engine, error) {
 	src := read(o.Bundle, &found)
 	plans := compilePlans(src, o, &found)
 	labels := statedLabels(src, &found)
+	switched := statedSwitches(src, &found)
 	store := src.store()
 	compiler := compile(src.live, store, &found)
 	if err := found.err(); err != nil {
@@ -83,7 +85,7 @@ func Load(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, &Problem{Text: err.Error()}
 	}
-	return &Engine{revision: src.revision(), budget: o.Budget, question: question, plans: plans, labels: labels, offers: statedOffers(src)}, nil
+	return &Engine{revision: src.revision(), budget: o.Budget, question: question, plans: plans, labels: labels, offers: statedOffers(src), switched: switched}, nil
 }
 
 // Revision names the policy and its datasets: the revision that the bundle's manifest states, if it does, then "+", and

@@ -26,11 +26,17 @@ type Options struct {
 	Status  func() any                     // for /status, marshalled as JSON
 	Reload  func() error                   // a whole new generation, or why not
 	Act     func(act, detail string) error // the durable record of an act
+
+	SwitchedOff func() any                            // what is, marshalled as JSON
+	SwitchOff   func(kind, name, reason string) error // records it and does it
+	SwitchOn    func(kind, name string) error         // the same
+	BadSwitch   func(error) bool                      // of an error of these two: what was asked for cannot be meant
 }
 
 // Handler serves the administrative paths.
 func Handler(o Options) (http.Handler, error) {
-	if o.Token == nil || o.Ready == nil || o.Worse == nil || o.Metrics == nil || o.Status == nil || o.Reload == nil || o.Act == nil {
+	if o.Token == nil || o.Ready == nil || o.Worse == nil || o.Metrics == nil || o.Status == nil || o.Reload == nil || o.Act == nil ||
+		o.SwitchedOff == nil || o.SwitchOff == nil || o.SwitchOn == nil || o.BadSwitch == nil {
 		return nil, errors.New("admin needs all of its options")
 	}
 	mux := http.NewServeMux()
@@ -52,6 +58,14 @@ func Handler(o Options) (http.Handler, error) {
 			return
 		}
 		answer(w, http.StatusOK, map[string]any{"reloaded": true})
+	}))
+	mux.Handle("GET /switches", o.guarded("switches", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusOK, map[string]any{"switched_off": o.SwitchedOff()})
+	}))
+	mux.Handle("POST /switches", o.guarded("switch-asked", o.switchOff))
+	mux.Handle("DELETE /switches", o.guarded("switch-asked", func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		o.switched(w, o.SwitchOn(q.Get("kind"), q.Get("name")))
 	}))
 	mux.Handle("GET /debug/pprof/", o.guarded("profile", pprof.Index))
 	mux.Handle("GET /debug/pprof/profile", o.guarded("profile", pprof.Profile))

@@ -69,7 +69,7 @@ Start with "halfdoor demo": everything on this machine, with made-up patients.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return hint(usage{err}, "see \""+c.CommandPath()+" --help\"")
 	})
-	root.AddCommand(serveCommand(), demoCommand(), initCommand(), checkCommand(), filterCommand(), probeCommand(), auditCommand(), policyCommand(), versionCommand())
+	root.AddCommand(serveCommand(), demoCommand(), initCommand(), checkCommand(), filterCommand(), probeCommand(), switchCommand(), auditCommand(), policyCommand(), versionCommand())
 	return root
 }
 
