@@ -179,7 +179,8 @@ func TestPageAfterReload(t *testing.T) {
 		}
 	}
 	w.edit("bundle/halfdoor/datasets/scheduling/data.yaml", func(y string) string {
-		return strings.Replace(y, "    # Whether the visit took place: an appointment that became one is not moved.\n    status: keep\n", "", 1)
+		y = strings.Replace(y, "    # Whether the visit took place: an appointment that became one is not moved.\n    status: keep\n", "", 1)
+		return strings.Replace(y, "    status: An appointment that became a visit is not moved.\n", "", 1)
 	})
 	if status, body := w.ask("POST", "/reload", string(admin)); status != 200 {
 		t.Fatalf("reload: %d %s", status, body)
