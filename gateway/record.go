@@ -34,6 +34,8 @@ type call struct {
 	out      encoder     // of the body; nil where it leaves in no coding
 	among    int         // of an entry: how many its batch or transaction has
 	rec      accesslog.Record
+	text     []byte // scratch: the names of a window's subjects, one after the other
+	ends     []int  // scratch: where each ends
 	fate     fate   // of a write: whether the EHR carried it out
 	looked   bool   // of a write: what is refused tells of whom the record names
 	released bool   // a window has left: only an abort can take the answer back
@@ -190,15 +192,21 @@ func (c *call) names(ehr string, seal *vault.Sealer, subjects transforms.Subject
 	if c.unrecorded() {
 		return nil
 	}
+	c.text, c.ends = c.text[:0], c.ends[:0]
+	var err error
 	for kind, id := range subjects.All() {
-		name, err := seal.AppendToken(append([]byte(kind), '/'), kind, id)
-		if err != nil {
+		if c.text, err = seal.AppendToken(append(append(c.text, kind...), '/'), kind, id); err != nil {
 			return err
 		}
-		c.rec.Subjects = append(c.rec.Subjects, string(name))
+		c.ends = append(c.ends, len(c.text))
 		if kind == "Patient" {
 			c.rec.Patients = append(c.rec.Patients, c.g.log.Patient(ehr, string(id)))
 		}
+	}
+	all, from := string(c.text), 0 // the names are parts of one string
+	for _, to := range c.ends {
+		c.rec.Subjects = append(c.rec.Subjects, all[from:to])
+		from = to
 	}
 	return c.tell(c.rec.Patients)
 }

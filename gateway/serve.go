@@ -93,6 +93,8 @@ func (g *Gateway) serve(c *call, r *http.Request) error {
 		return err
 	}
 
+	defer seal.Release()
+
 	// One interaction, wholly understood, under a ticket and purpose.
 	body, unread := c.read(r)
 	req, err := fhir.Parse(message(r, below, body), c.gen.limits)

@@ -7,6 +7,8 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"hash"
+	"sync"
 )
 
 // minPatientKey is the shortest Options.PatientKey, in bytes.
@@ -15,7 +17,13 @@ const minPatientKey = 32
 // A Hasher names patients and parameter values in records. Its names do not change when tokens are
 // rotated, so that a reviewer can follow a patient over years; without the key nothing can be guessed
 // back, although identifiers are few. It holds derived keys only and is safe for concurrent use.
-type Hasher struct{ patient, value []byte }
+type Hasher struct{ patient, value domain }
+
+// domain hashes with one key. Its states are used again: each has the key worked in.
+type domain struct {
+	key    []byte
+	states sync.Pool
+}
 
 // NewHasher derives the keys of a log from its patient key, at least 32 random bytes. A reviewer's
 // query uses it without opening the log.
@@ -24,7 +32,7 @@ func NewHasher(patientKey []byte) (*Hasher, error) {
 		return nil, fmt.Errorf("patient key has %d bytes, at least %d are needed", len(patientKey), minPatientKey)
 	}
 	h := new(Hasher)
-	for info, key := range map[string]*[]byte{
+	for info, d := range map[string]*domain{
 		"halfdoor access log v1: patient": &h.patient,
 		"halfdoor access log v1: value":   &h.value,
 	} {
@@ -33,7 +41,7 @@ func NewHasher(patientKey []byte) (*Hasher, error) {
 		if err != nil {
 			return nil, fmt.Errorf("derive audit key: %w", err)
 		}
-		*key = k
+		d.key = k
 	}
 	return h, nil
 }
@@ -44,18 +52,35 @@ func (h *Hasher) Patient(ehr, id string) string {
 	// The length keeps ("ab", "c") apart from ("a", "bc").
 	b := binary.AppendUvarint(make([]byte, 0, 128), uint64(len(ehr)))
 	b = append(b, ehr...)
-	return keyed(h.patient, append(b, id...))
+	return h.patient.hash(append(b, id...))
 }
 
 // Hash returns the keyed hash of a parameter's value, in the form of [Hasher.Patient] but in a domain
 // of its own.
 func (h *Hasher) Hash(value string) string {
-	return keyed(h.value, []byte(value))
+	var b [128]byte
+	return h.value.hash(append(b[:0], value...))
 }
 
-func keyed(key, message []byte) string {
-	mac := hmac.New(sha256.New, key)
-	mac.Write(message)
-	var sum [sha256.Size]byte
-	return base64.RawURLEncoding.EncodeToString(mac.Sum(sum[:0])[:16])
+// keyed is an HMAC with room for what it needs.
+type keyed struct {
+	hash.Hash
+	message []byte
+	sum     [sha256.Size]byte
+	text    [22]byte
+}
+
+func (d *domain) hash(message []byte) string {
+	s, ok := d.states.Get().(*keyed)
+	if !ok {
+		s = &keyed{Hash: hmac.New(sha256.New, d.key)}
+	}
+	s.Reset()
+	s.message = append(s.message[:0], message...) // so that the caller's does not escape
+	s.Write(s.message)
+	base64.RawURLEncoding.Encode(s.text[:], s.Hash.Sum(s.sum[:0])[:16])
+	clear(s.message)
+	text := string(s.text[:])
+	d.states.Put(s)
+	return text
 }

@@ -21,7 +21,15 @@ func (v *Vault) Remembered() int {
 }
 
 // Remembered counts the tokens that a sealer remembers.
-func (s *Sealer) Remembered() int { return len(s.memo) }
+func (s *Sealer) Remembered() int {
+	if s.memo == nil {
+		return 0
+	}
+	return len(s.memo.all)
+}
+
+// Kept is the text that a sealer remembers, and all that its memory has room for.
+func (s *Sealer) Kept() (text, room []byte) { return s.memo.text, s.memo.text[:cap(s.memo.text)] }
 
 // The bounds of what is remembered.
 const (

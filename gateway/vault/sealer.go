@@ -13,9 +13,6 @@ const (
 	sivBytes  = 16 // AES-SIV's synthetic IV, which authenticates
 	nameBytes = 16 // of the HMAC that names a long id
 	maxToken  = 64 // a token for a resource's id is a FHIR id
-
-	memoEntries = 4096
-	memoValue   = 256 // longer values are not remembered
 )
 
 // Sealer makes and opens the tokens of one client at one EHR, for one request. It remembers the tokens it made, up to
@@ -25,7 +22,7 @@ type Sealer struct {
 	keys    *clientKeys
 	primary *epochKeys
 	ehr     string
-	memo    map[string]string
+	memo    *memo  // nil until a token is made, and when it was released
 	name    []byte // scratch: what a token is remembered by
 	ad      []byte // scratch: associated data
 	plain   []byte // scratch: packed value, or decoded token
@@ -34,10 +31,16 @@ type Sealer struct {
 // AppendToken appends the token of value to dst. kind is the type of the resource whose id the value is, or, with a dot
 // in it, the path of another element. On an error (ErrNotID, ErrTooLong, ErrNoMapping, ErrMapping) nothing is appended.
 func (s *Sealer) AppendToken(dst []byte, kind string, value []byte) ([]byte, error) {
-	remember := len(value) <= memoValue
+	remember := len(value) <= memoValue && len(kind) <= memoValue
+	var hash uint64
 	if remember {
+		if s.memo == nil {
+			s.memo = s.vault.memos.Get().(*memo)
+		}
 		s.name = append(appendField(s.name[:0], kind), value...)
-		if token, ok := s.memo[string(s.name)]; ok {
+		var token []byte
+		var ok bool
+		if token, hash, ok = s.memo.find(s.name); ok {
 			return append(dst, token...), nil
 		}
 	}
@@ -46,13 +49,22 @@ func (s *Sealer) AppendToken(dst []byte, kind string, value []byte) ([]byte, err
 	if err != nil {
 		return dst, err
 	}
-	if remember && len(s.memo) < memoEntries {
-		if s.memo == nil {
-			s.memo = make(map[string]string)
-		}
-		s.memo[string(s.name)] = string(out[start:])
+	if remember {
+		s.memo.add(hash, s.name, out[start:])
 	}
 	return out, nil
+}
+
+// Release has the Sealer forget what it made tokens of, so that another can use the memory. It is for the end of the
+// request; a Sealer that is used after it begins anew.
+func (s *Sealer) Release() {
+	if s.memo == nil {
+		return
+	}
+	if s.memo.empty(); cap(s.memo.text) <= memoKept {
+		s.vault.memos.Put(s.memo)
+	}
+	s.memo = nil
 }
 
 func (s *Sealer) seal(dst []byte, kind string, value []byte) ([]byte, error) {

@@ -265,3 +265,40 @@ func TestMemoIsBounded(t *testing.T) {
 		t.Error("kind and value run together")
 	}
 }
+
+// TestRelease has one sealer use the memory of another: nothing of what that one remembered is there, and the tokens
+// are the same.
+func TestRelease(t *testing.T) {
+	v := open(t, "1", "")
+	first := sealer(t, v, "t", "c", "main")
+	want := map[string]string{}
+	for i := range 300 { // the table grows several times
+		id := fmt.Sprintf("patient-%d", i)
+		want[id] = seal(t, first, "Patient", id)
+	}
+	for id, token := range want {
+		if again := seal(t, first, "Patient", id); again != token {
+			t.Fatalf("%s: %s, and before %s", id, again, token)
+		}
+	}
+	text, room := first.Kept()
+	if !strings.Contains(string(text), "patient-7") {
+		t.Fatal("nothing is remembered")
+	}
+	first.Release()
+	first.Release() // of nothing
+	if first.Remembered() != 0 || strings.Trim(string(room), "\x00") != "" {
+		t.Errorf("%d tokens, %q", first.Remembered(), room)
+	}
+	second := sealer(t, v, "t", "other", "main")
+	for id, token := range want {
+		if got := seal(t, second, "Patient", id); got == token {
+			t.Fatalf("%s: another client's token", id)
+		}
+	}
+	for id, token := range want { // a sealer that was released begins anew
+		if got := seal(t, first, "Patient", id); got != token {
+			t.Fatalf("%s: %s, and before %s", id, got, token)
+		}
+	}
+}

@@ -76,6 +76,7 @@ type Vault struct {
 	keys    *keyset
 	clients *clientCache
 	mapping *mapping // nil: no folder
+	memos   sync.Pool
 	close   func() error
 }
 
@@ -113,7 +114,7 @@ func (v *Vault) Reload(o Options) (*Vault, error) {
 }
 
 func newVault(ks *keyset, m *mapping) *Vault {
-	v := &Vault{keys: ks, clients: newClientCache(ks), mapping: m}
+	v := &Vault{keys: ks, clients: newClientCache(ks), mapping: m, memos: sync.Pool{New: func() any { return new(memo) }}}
 	v.close = sync.OnceValue(func() error {
 		if v.mapping == nil {
 			return nil
