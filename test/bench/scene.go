@@ -289,8 +289,10 @@ func (s *scene) quiet(ctx context.Context) (state, error) {
 	if err = errors.Join(err, ctx.Err()); err != nil {
 		return last, fmt.Errorf("%w; the process holds %+v", err, last)
 	}
-	if _, err := s.ask("/debug/pprof/heap?gc=1", true); err != nil {
-		return last, err
+	for range 2 { // what is pooled outlives the first
+		if _, err := s.ask("/debug/pprof/heap?gc=1", true); err != nil {
+			return last, err
+		}
 	}
 	last, _, err = s.state()
 	return last, err
