@@ -6,6 +6,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"strconv"
 )
 
 // Replicas returns the folders of the logs that a reviewer's folder holds: itself where it is a log, else
@@ -55,6 +56,14 @@ type Entry struct {
 // A Source yields the records that fit one of the queries, or all without a query, oldest first, as [Read]
 // does for a folder. Whatever answers queries about a log has this form.
 type Source func(queries ...Query) iter.Seq2[*Record, error]
+
+// Place names the record: its number, behind its log where there are several.
+func (e Entry) Place() string {
+	if e.Log == "" {
+		return strconv.FormatInt(e.Sequence, 10)
+	}
+	return e.Log + ":" + strconv.FormatInt(e.Sequence, 10)
+}
 
 // ReadReplicas is [Read] over the logs of several replicas, from [Replicas]: by the records' times, so that
 // what went through several gateways comes in its order. It holds one record of each log.

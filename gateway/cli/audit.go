@@ -151,7 +151,7 @@ func printTable(c *cobra.Command, r *reader, queries []accesslog.Query) error {
 	fmt.Fprintln(w, "SEQ\tTIME\tKIND\tSTATUS\tCODE\tCLIENT\tSUBJECT\tWHAT\tTICKET\tDATASET\tPATIENTS\tCORRELATION")
 	err := r.each(func(e accesslog.Entry) error {
 		what := strings.Trim(e.Request.Interaction+" "+e.Request.Type, " ")
-		_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", place(e),
+		_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", e.Place(),
 			e.Time.Format(time.RFC3339), e.Kind, e.Status, safe(e.Code), safe(e.Actor.Client), safe(e.Actor.Subject),
 			what, safe(e.Ticket.ID), safe(e.Policy.Dataset), len(e.Patients), safe(e.Correlation))
 		return err

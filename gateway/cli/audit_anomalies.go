@@ -57,7 +57,7 @@ func (w *watch) add(e accesslog.Entry) error {
 		w.actors[k] = h
 	}
 	tell := func(kind string, n int) error {
-		return w.found(anomaly{kind, e.Time, by(&e.Actor), n, place(e)})
+		return w.found(anomaly{kind, e.Time, by(&e.Actor), n, e.Place()})
 	}
 	reached := func(kind string, n *int, limit int) error {
 		if *n++; limit > 0 && *n == limit {

@@ -56,7 +56,7 @@ func (c *call) add(e accesslog.Entry) {
 			c.Begun = c.Entries[0].Begun
 		}
 	}
-	c.Records = append(c.Records, place(e))
+	c.Records = append(c.Records, e.Place())
 	c.Kind, c.Ended, c.Complete = e.Kind, e.Time, !e.More
 	c.Actor, c.Source, c.Request, c.EHR, c.Tenant = e.Actor, e.Source, e.Request, e.EHR, e.Tenant
 	c.Ticket, c.Purpose, c.Policy, c.BreakGlass = e.Ticket, e.Purpose, e.Policy, e.BreakGlass

@@ -23,7 +23,7 @@ var disclosureHead = disclosure{"Date", "Recipient", "What was disclosed", "Purp
 func (d disclosure) cells() []string { return []string{d.Date, d.Recipient, d.What, d.Why, d.Record} }
 
 func disclosureOf(e accesslog.Entry) disclosure {
-	d := disclosure{Date: e.Time.Format(time.RFC3339), Recipient: by(&e.Actor), Record: place(e)}
+	d := disclosure{Date: e.Time.Format(time.RFC3339), Recipient: by(&e.Actor), Record: e.Place()}
 	var kinds []string
 	for _, s := range e.Subjects {
 		if kind, _, ok := strings.Cut(s, "/"); ok && !slices.Contains(kinds, kind) {

@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -94,14 +93,6 @@ func (r *reader) done(err error) error {
 	}
 	all := append([]error{errors.New("the answer is incomplete: part of the log could not be read")}, r.damage...)
 	return hint(errors.Join(all...), "\"halfdoor audit verify\" names the first place that was changed")
-}
-
-// place names a record: its number, behind its log where there are several.
-func place(e accesslog.Entry) string {
-	if e.Log == "" {
-		return strconv.FormatInt(e.Sequence, 10)
-	}
-	return e.Log + ":" + strconv.FormatInt(e.Sequence, 10)
 }
 
 // safe makes a client's text safe for a terminal and a table: what does not print is escaped, so that it can
