@@ -176,3 +176,41 @@ func (k *keys) follow(dir string) (marks []mark, notes []string, err error) {
 	}
 	return marks, notes, nil
 }
+
+// signers names the keys that the introductions which one of the keys has signed are of, and those keys.
+func signers(dir string, of keys) ([]string, error) {
+	var all []string
+	for _, v := range of {
+		all = append(all, keyName(v))
+	}
+	introduced, err := introductions(dir)
+	if err != nil {
+		return nil, err
+	}
+	for again := true; again; {
+		again = false
+		for _, i := range introduced {
+			var names []string
+			n, err := note.Open(i.message, note.VerifierList())
+			var unverified *note.UnverifiedNoteError
+			if errors.As(err, &unverified) {
+				n = unverified.Note
+			}
+			if n == nil {
+				continue
+			}
+			for _, s := range n.UnverifiedSigs {
+				names = append(names, fmt.Sprintf("%s+%08x", s.Name, s.Hash))
+			}
+			if !slices.ContainsFunc(names, func(n string) bool { return slices.Contains(all, n) }) {
+				continue
+			}
+			for _, n := range names {
+				if !slices.Contains(all, n) {
+					all, again = append(all, n), true
+				}
+			}
+		}
+	}
+	return all, nil
+}

@@ -24,6 +24,7 @@ type Query struct {
 	// resource's reference ("Appointment/…") finds where that was disclosed.
 	Patient    string
 	BreakGlass bool      // asked for emergency access, whatever came of it
+	Value      string    // keyed hash from [Hasher.Hash] of a parameter's value
 	Since      time.Time // not before
 	Until      time.Time // before
 }
@@ -186,7 +187,8 @@ func (q *Query) Fits(r *Record) bool {
 		(q.Actor == "" || r.Actor.Subject == q.Actor || r.Actor.Client == q.Actor) &&
 		(q.Since.IsZero() || !r.Time.Before(q.Since)) &&
 		(q.Until.IsZero() || r.Time.Before(q.Until)) &&
-		(q.Patient == "" || q.names(r))
+		(q.Patient == "" || q.names(r)) &&
+		(q.Value == "" || slices.ContainsFunc(r.Request.Parameters, func(p Parameter) bool { return slices.Contains(p.Values, q.Value) }))
 }
 
 // names reports whether the record is about the patient.
@@ -202,7 +204,7 @@ func (q *Query) names(r *Record) bool {
 
 // needles are what a line must hold, as it is spelt there, if its record is to fit.
 func (q *Query) needles() (needles [][]byte) {
-	for _, value := range []string{q.Ticket, q.Correlation, q.Actor, q.Patient[strings.LastIndexByte(q.Patient, '/')+1:]} {
+	for _, value := range []string{q.Ticket, q.Correlation, q.Actor, q.Patient[strings.LastIndexByte(q.Patient, '/')+1:], q.Value} {
 		escaped := strings.IndexFunc(value, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) >= 0
 		if value != "" && !escaped {
 			needles = append(needles, []byte(value))

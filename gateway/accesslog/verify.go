@@ -32,6 +32,9 @@ type Verified struct {
 	CheckpointSize int64  // records that the folder's checkpoint signs
 	KeptSize       int64  // records that the kept checkpoint signs; 0 without one
 	Unsigned       int64  // complete records behind every checkpoint: chained, but not yet signed
+	// Signers name the keys that have signed this log, as its key rotations have it: the beginning of a
+	// verifier key, "<origin>+<hash>".
+	Signers []string
 	// Notes are sentences on what the result does not prove, and on what was seen beside the records.
 	Notes []string
 }
@@ -51,6 +54,9 @@ func Verify(ctx context.Context, o VerifyOptions) (*Verified, error) {
 	v := &Verified{Origin: of.origin()}
 	marks, notes, err := of.follow(o.Dir)
 	if err != nil {
+		return nil, err
+	}
+	if v.Signers, err = signers(o.Dir, of); err != nil {
 		return nil, err
 	}
 	v.Notes = notes

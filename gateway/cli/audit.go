@@ -21,7 +21,7 @@ func auditCommand() *cobra.Command {
 		Args:  noArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(verifyCommand(), queryCommand(), traceCommand(), ticketCommand(), whoSawCommand(), disclosuresCommand(), proveCommand(), checkProofCommand(), anomaliesCommand(), exportCommand())
+	c.AddCommand(verifyCommand(), queryCommand(), traceCommand(), ticketCommand(), whoSawCommand(), disclosuresCommand(), proveCommand(), checkProofCommand(), anomaliesCommand(), exportCommand(), indexCommand(), schemaCommand())
 	return c
 }
 
@@ -64,7 +64,7 @@ DIR may hold the logs of several replicas, each in a folder of its own.`,
 			var err error
 			queries := []accesslog.Query{q}
 			if r.config != "" && q.Patient != "" {
-				if queries, err = byRealID(r.config, ehr, q); err != nil {
+				if queries, _, err = byRealID(r.config, ehr, q); err != nil {
 					return err
 				}
 				for _, hashed := range queries[1:] {
@@ -126,14 +126,14 @@ func moment(s string) (time.Time, error) {
 }
 
 // byRealID asks for the patient's hash at each EHR beside what was asked already.
-func byRealID(config, ehr string, q accesslog.Query) ([]accesslog.Query, error) {
+func byRealID(config, ehr string, q accesslog.Query) ([]accesslog.Query, *accesslog.Hasher, error) {
 	cfg, err := load(config)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	hasher, err := accesslog.NewHasher(cfg.AccessLog.PatientKey.Bytes())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	queries := []accesslog.Query{q}
 	for _, e := range cfg.EHRs {
@@ -143,7 +143,7 @@ func byRealID(config, ehr string, q accesslog.Query) ([]accesslog.Query, error) 
 			queries = append(queries, hashed)
 		}
 	}
-	return queries, nil
+	return queries, hasher, nil
 }
 
 func printTable(c *cobra.Command, r *reader, queries []accesslog.Query) error {

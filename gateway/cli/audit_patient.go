@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -17,7 +18,8 @@ import (
 type patient struct {
 	reader
 	ehr, client string
-	names       []string // keyed hashes, or tokens that no record resolves
+	hasher      *accesslog.Hasher // with --config
+	names       []string          // keyed hashes, or tokens that no record resolves
 }
 
 func (p *patient) flags(c *cobra.Command) {
@@ -51,10 +53,11 @@ func (p *patient) find(c *cobra.Command, name string) error {
 		return hint(usage{errors.New("the patient is named by neither a token nor a keyed hash")}, "with --config it takes the patient's real id at the EHR")
 	}
 	if p.config != "" {
-		queries, err := byRealID(p.config, p.ehr, accesslog.Query{Patient: name})
+		queries, hasher, err := byRealID(p.config, p.ehr, accesslog.Query{Patient: name})
 		if err != nil {
 			return err
 		}
+		p.hasher = hasher
 		if len(queries) == 1 {
 			return usage{fmt.Errorf("--ehr %q: the configuration has no such EHR", p.ehr)}
 		}
@@ -100,16 +103,8 @@ func (p *patient) follow(token string) (bool, error) {
 		if p.client != "" && e.Actor.Client != p.client {
 			return nil
 		}
-		at, of := -1, 0
-		for _, s := range e.Subjects {
-			if s == reference {
-				at = of
-			}
-			if strings.HasPrefix(s, "Patient/") {
-				of++
-			}
-		}
-		if at < 0 || of != len(e.Patients) {
+		at := slices.Index(patientsOf(e.Record), reference)
+		if at < 0 {
 			return nil
 		}
 		p.names = append(p.names, e.Patients[at])
@@ -135,6 +130,57 @@ func (p *patient) records(visit func(accesslog.Entry) error) error {
 	}, queries...)
 }
 
+// denied visits the refusals of calls that asked for the patient: by a token that any record says was
+// given out for them, as the id of what was asked for or, with the key of the hashes, as a parameter's value.
+func (p *patient) denied(visit func(accesslog.Entry) error) error {
+	tokens := map[string]bool{}
+	since, until := p.from, p.to
+	p.from, p.to = time.Time{}, time.Time{} // it may have been given out before
+	err := p.records(func(e accesslog.Entry) error {
+		for i, reference := range patientsOf(e.Record) {
+			if slices.Contains(p.names, e.Patients[i]) {
+				tokens[reference] = true
+			}
+		}
+		return nil
+	})
+	p.from, p.to = since, until
+	if err != nil {
+		return err
+	}
+	var queries []accesslog.Query
+	for reference := range tokens {
+		queries = append(queries, accesslog.Query{Patient: reference})
+		if p.hasher != nil {
+			queries = append(queries, accesslog.Query{Value: p.hasher.Hash(reference)}, accesslog.Query{Value: p.hasher.Hash(strings.TrimPrefix(reference, "Patient/"))})
+		}
+	}
+	for _, n := range p.names {
+		queries = append(queries, accesslog.Query{Patient: n})
+	}
+	return p.each(func(e accesslog.Entry) error {
+		if e.Kind != accesslog.KindRefusal {
+			return nil
+		}
+		return visit(e)
+	}, queries...)
+}
+
+// patientsOf are the references of the patients that a record names, in the order of their hashes; none
+// where they do not correspond.
+func patientsOf(r *accesslog.Record) []string {
+	var all []string
+	for _, s := range r.Subjects {
+		if strings.HasPrefix(s, "Patient/") {
+			all = append(all, s)
+		}
+	}
+	if len(all) != len(r.Patients) {
+		return nil
+	}
+	return all
+}
+
 // discloses says whether what the record names has been released.
 func discloses(r *accesslog.Record) bool {
 	return r.Kind == accesslog.KindAccess || r.Kind == accesslog.KindRelease || r.Kind == accesslog.KindClose
@@ -150,13 +196,14 @@ type viewing struct {
 	EHR     string    `json:"ehr,omitzero"`
 	First   time.Time `json:"first"`
 	Last    time.Time `json:"last"`
-	Seen    int       `json:"seen"`   // calls that something was released by
-	Writes  int       `json:"writes"` // that were to be carried out
+	Seen    int       `json:"seen"`             // calls that something was released by
+	Writes  int       `json:"writes"`           // that were to be carried out
+	Refused int       `json:"refused,omitzero"` // calls about the patient that were refused, where asked for
 }
 
 func whoSawCommand() *cobra.Command {
 	var p patient
-	var lines bool
+	var lines, refused bool
 	c := &cobra.Command{
 		Use:   "who-saw PATIENT --log DIR",
 		Short: "Say who saw a patient's data, when, how often and why",
@@ -164,6 +211,10 @@ func whoSawCommand() *cobra.Command {
 with the first and the last time, how many calls released something (SEEN) and
 how many writes were about to be carried out (WRITES). A call that was refused
 released nothing and is not counted.
+
+With --refused, those who asked for the patient and were refused are listed
+too, with how often (REFUSED): who named one of the patient's tokens as the id of what
+they asked for or, which only --config can tell, as a parameter of a search.
 
 ` + patientHelp,
 		Example: "  halfdoor audit who-saw 12345 --log LOG --config halfdoor.yaml --ehr main\n  halfdoor audit who-saw Patient/tA… --client helpdesk --log LOG",
@@ -175,15 +226,16 @@ released nothing and is not counted.
 			type key struct{ subject, issuer, client, ticket, purpose, ehr string }
 			seen := map[key]*viewing{}
 			var all []*viewing
-			err := p.records(func(e accesslog.Entry) error {
+			count := func(e accesslog.Entry) error {
 				released, intent := discloses(e.Record), e.Kind == accesslog.KindIntent
-				if !released && !intent {
+				denied := e.Kind == accesslog.KindRefusal
+				if !released && !intent && !denied {
 					return nil
 				}
 				k := key{e.Actor.Subject, e.Actor.Issuer, e.Actor.Client, e.Ticket.ID, e.Purpose, e.EHR}
 				v := seen[k]
 				if v == nil {
-					v = &viewing{k.subject, k.issuer, k.client, k.ticket, k.purpose, k.ehr, e.Time, e.Time, 0, 0}
+					v = &viewing{k.subject, k.issuer, k.client, k.ticket, k.purpose, k.ehr, e.Time, e.Time, 0, 0, 0}
 					seen[k] = v
 					all = append(all, v)
 				}
@@ -193,13 +245,25 @@ released nothing and is not counted.
 				if e.Time.Before(v.First) {
 					v.First = e.Time
 				}
-				if released {
+				switch {
+				case released:
 					v.Seen++
-				} else {
+				case denied:
+					v.Refused++
+				default:
 					v.Writes++
 				}
 				return nil
+			}
+			err := p.records(func(e accesslog.Entry) error {
+				if e.Kind == accesslog.KindRefusal {
+					return nil
+				}
+				return count(e)
 			})
+			if err == nil && refused {
+				err = p.denied(count)
+			}
 			if err != nil {
 				return p.done(err)
 			}
@@ -212,9 +276,15 @@ released nothing and is not counted.
 				return p.done(nil)
 			}
 			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "FIRST\tLAST\tSEEN\tWRITES\tSUBJECT\tCLIENT\tTICKET\tPURPOSE\tEHR")
+			column := func(text string) string {
+				if refused {
+					return "\t" + text
+				}
+				return ""
+			}
+			fmt.Fprintln(w, "FIRST\tLAST\tSEEN\tWRITES"+column("REFUSED")+"\tSUBJECT\tCLIENT\tTICKET\tPURPOSE\tEHR")
 			for _, v := range all {
-				fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s\n", v.First.Format(time.RFC3339), v.Last.Format(time.RFC3339), v.Seen, v.Writes,
+				fmt.Fprintf(w, "%s\t%s\t%d\t%d%s\t%s\t%s\t%s\t%s\t%s\n", v.First.Format(time.RFC3339), v.Last.Format(time.RFC3339), v.Seen, v.Writes, column(strconv.Itoa(v.Refused)),
 					safe(v.Subject), safe(v.Client), safe(v.Ticket), safe(v.Purpose), safe(v.EHR))
 			}
 			return p.done(w.Flush())
@@ -222,5 +292,6 @@ released nothing and is not counted.
 	}
 	p.flags(c)
 	c.Flags().BoolVar(&lines, "json", false, "a line of JSON for each row")
+	c.Flags().BoolVar(&refused, "refused", false, "list refused calls about the patient as well")
 	return c
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/halfdoor/halfdoor/gateway/accesslog"
+	"github.com/halfdoor/halfdoor/gateway/accesslog/index"
 )
 
 // A reader is what the audit's questions have in common: where the logs are, of what time, and what of
@@ -19,6 +20,9 @@ type reader struct {
 	dir, since, until string
 	from, to          time.Time
 	logs              []string
+	plain             bool // read the logs themselves, also where they have an index
+	answer            []accesslog.Source
+	indexes           []*index.Index
 	damage            []error
 }
 
@@ -30,6 +34,7 @@ func (r *reader) flags(c *cobra.Command) {
 	r.asking.flags(c)
 	c.Flags().StringVar(&r.since, "since", "", "records not before this `TIME` (2026-01-31, or RFC 3339)")
 	c.Flags().StringVar(&r.until, "until", "", "records before this `TIME`")
+	c.Flags().BoolVar(&r.plain, "no-index", false, "read the log itself, also where it has an index")
 }
 
 // open records the question and finds the logs. What is empty, as an unset variable makes it, is refused: it would be answered
@@ -58,7 +63,9 @@ func (r *reader) open(c *cobra.Command, args ...string) error {
 	if err := r.record(c, r.dir, args); err != nil {
 		return err
 	}
-	r.logs, err = accesslog.Replicas(r.dir)
+	if r.logs, err = accesslog.Replicas(r.dir); err == nil {
+		r.sources(c)
+	}
 	return err
 }
 
@@ -71,7 +78,7 @@ func (r *reader) each(visit func(accesslog.Entry) error, queries ...accesslog.Qu
 	for i := range queries {
 		queries[i].Since, queries[i].Until = r.from, r.to
 	}
-	for e, err := range accesslog.ReadReplicas(r.logs, queries...) {
+	for e, err := range accesslog.Merge(r.logs, r.answer, queries...) {
 		if err != nil {
 			if r.damage = append(r.damage, err); len(r.damage) > shown+1 {
 				r.damage[shown] = err // the last one stays
@@ -88,6 +95,10 @@ func (r *reader) each(visit func(accesslog.Entry) error, queries ...accesslog.Qu
 
 // done ends an answer: with an error where it is not the whole one.
 func (r *reader) done(err error) error {
+	for _, x := range r.indexes {
+		x.Close() // it was only read
+	}
+	r.indexes = nil
 	if err != nil || len(r.damage) == 0 {
 		return err
 	}

@@ -22,7 +22,7 @@ func TestAudit(t *testing.T) {
 }
 
 // records SITE FILE appends the records of a file, a JSON object a line, to the access log of a site that "halfdoor
-// init" made. In the file, @ID is the keyed hash of the patient with this real id.
+// init" made. In the file, @ID is the keyed hash of the patient with this real id, and %VALUE that of a parameter's value.
 func records(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: records SITE FILE")
@@ -36,6 +36,9 @@ func records(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	text = regexp.MustCompile(`@[a-z0-9-]+`).ReplaceAllFunc(text, func(id []byte) []byte {
 		return []byte(log.Patient("main", string(id[1:])))
+	})
+	text = regexp.MustCompile(`%[A-Za-z0-9/]+`).ReplaceAllFunc(text, func(value []byte) []byte {
+		return []byte(log.Hash(string(value[1:])))
 	})
 	for in := bufio.NewScanner(bytes.NewReader(text)); in.Scan(); {
 		var r accesslog.Record

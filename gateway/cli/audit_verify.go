@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,7 +28,8 @@ their order, with none missing, up to the checkpoint that the gateway signed
 last. KEY is the log's public verifier key, or a file that holds it.
 
 DIR may hold the logs of several replicas, each in a folder and with a key of its
-own: give each --key, or a file with a key on each line. The first bad place of
+own: give each --key, or a file with a key on each line. Of a log whose signing key
+was rotated, either key will do: the old one has introduced the new one. The first bad place of
 each log is named, and a key for which there is no log is an error.
 
 A log whose end was cut off together with its checkpoint looks whole. Keep a
@@ -66,7 +68,8 @@ copy of the file "checkpoint" elsewhere from time to time, and give it as
 			}
 			if len(logs) == 1 && len(all) == 1 {
 				o.Dir, o.Key = logs[0], all[0]
-				return verifyOne(c.Context(), c.OutOrStdout(), o)
+				_, err := verifyOne(c.Context(), c.OutOrStdout(), o)
+				return err
 			}
 			return verifyAll(c.Context(), c.OutOrStdout(), o, logs, all)
 		},
@@ -86,10 +89,11 @@ func verifyAll(ctx context.Context, w io.Writer, o accesslog.VerifyOptions, logs
 		name := filepath.Base(log)
 		fmt.Fprintf(w, "%s:\n", name)
 		var err error
+		var v *accesslog.Verified
 		found := false
 		for _, key := range keys {
 			o.Dir, o.Key = log, key
-			if err = verifyOne(ctx, w, o); !errors.Is(err, accesslog.ErrKey) {
+			if v, err = verifyOne(ctx, w, o); !errors.Is(err, accesslog.ErrKey) {
 				found = true
 				break
 			}
@@ -102,6 +106,11 @@ func verifyAll(ctx context.Context, w io.Writer, o accesslog.VerifyOptions, logs
 			err = errors.Join(err, fmt.Errorf("it is signed with the key of %s", used[o.Key]))
 		default:
 			used[o.Key] = name
+			for _, key := range keys { // those that it was signed with before
+				if v != nil && slices.ContainsFunc(v.Signers, func(s string) bool { return strings.HasPrefix(key, s+"+") }) {
+					used[key] = name
+				}
+			}
 		}
 		if err != nil {
 			fmt.Fprintf(w, "BAD: %s\n", err)
@@ -120,24 +129,24 @@ func verifyAll(ctx context.Context, w io.Writer, o accesslog.VerifyOptions, logs
 	return errors.Join(bad...)
 }
 
-func verifyOne(ctx context.Context, out io.Writer, o accesslog.VerifyOptions) error {
+func verifyOne(ctx context.Context, out io.Writer, o accesslog.VerifyOptions) (*accesslog.Verified, error) {
 	v, err := accesslog.Verify(ctx, o)
 	if errors.Is(err, accesslog.ErrKey) {
-		return hint(err, "--key may be the key of another log: \"halfdoor check\" prints that of a configuration")
+		return nil, hint(err, "--key may be the key of another log: \"halfdoor check\" prints that of a configuration")
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	fmt.Fprintf(out, "verified: %d records of %s in %d segments\n", v.Records, v.Origin, v.Segments)
 	if v.Records > 0 {
 		fmt.Fprintf(out, "from %s to %s\n", v.First.Format(time.RFC3339), v.Last.Format(time.RFC3339))
 	}
 	fmt.Fprintf(out, "signed: the first %d, root %s\n", v.CheckpointSize, v.Root)
-	if o.Checkpoint != nil {
+	if v.KeptSize > 0 {
 		fmt.Fprintf(out, "kept checkpoint: its %d records are all there, unaltered\n", v.KeptSize)
 	}
 	for _, n := range v.Notes {
 		fmt.Fprintln(out, "note:", n)
 	}
-	return nil
+	return v, nil
 }

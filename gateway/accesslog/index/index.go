@@ -84,6 +84,11 @@ func keys(r *accesslog.Record, to []int64) []int64 {
 	for _, s := range r.Subjects {
 		add('p', s)
 	}
+	for _, p := range r.Request.Parameters {
+		for _, v := range p.Values {
+			add('v', v)
+		}
+	}
 	if r.Request.ID != "" {
 		add('p', r.Request.Type+"/"+r.Request.ID)
 	}
@@ -94,6 +99,9 @@ func keys(r *accesslog.Record, to []int64) []int64 {
 func conditions(q *accesslog.Query) (all [][]int64) {
 	if q.Correlation != "" {
 		all = append(all, []int64{key('c', q.Correlation)})
+	}
+	if q.Value != "" {
+		all = append(all, []int64{key('v', q.Value)})
 	}
 	if q.Ticket != "" {
 		all = append(all, []int64{key('t', q.Ticket)})

@@ -56,7 +56,7 @@ func (s *site) fill(t *testing.T, from, to int) {
 		r := &accesslog.Record{
 			Kind: accesslog.KindAccess, Time: begin.Add(time.Duration(i) * time.Minute), Correlation: fmt.Sprint("task-", i/4), RequestID: fmt.Sprint("call-", i/2),
 			Actor: accesslog.Actor{Subject: fmt.Sprint("agent-", i%3), Client: "desk"}, Ticket: accesslog.Ticket{ID: fmt.Sprint("INC-", i%5)},
-			Request:  accesslog.Request{Type: "Patient", ID: fmt.Sprint("tA", i%11)},
+			Request:  accesslog.Request{Type: "Patient", ID: fmt.Sprint("tA", i%11), Parameters: []accesslog.Parameter{{Name: "patient", Values: []string{fmt.Sprint("value-", i%13)}}}},
 			Subjects: []string{fmt.Sprint("Patient/tB", i%7), fmt.Sprint("Appointment/tC", i)}, Patients: []string{patient(i % 7)},
 		}
 		if i%10 == 0 {
@@ -81,7 +81,7 @@ func questions() [][]accesslog.Query {
 		{Patient: patient(3)}, {Patient: "tB4"}, {Patient: "Patient/tB4"}, {Patient: "tA9"}, {Patient: "Appointment/tC50"},
 		{Since: at(90)}, {Until: at(7)}, {Since: at(20), Until: at(33)},
 		{Ticket: "INC-1", Actor: "agent-1"}, {Patient: patient(2), Ticket: "INC-4", Since: at(10), Until: at(900)},
-		{Patient: "nobody"}, {Ticket: "INC-1", Actor: "nobody"}, {},
+		{Patient: "nobody"}, {Value: "value-12"}, {Value: "value-1", Actor: "agent-1"}, {Ticket: "INC-1", Actor: "nobody"}, {},
 	}
 	var all [][]accesslog.Query
 	for _, q := range single {
