@@ -69,7 +69,7 @@ func (a *admission) judge(ctx context.Context, c *call, kind string, needs smart
 
 // decide asks the policy about a further type.
 func (a *admission) decide(ctx context.Context, c *call, in *policies.Input) error {
-	dec, err := c.gen.policies.Decide(ctx, in)
+	dec, err := c.consult(ctx, in)
 	switch {
 	case err != nil:
 		return err

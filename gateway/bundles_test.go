@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -9,6 +10,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -366,4 +368,52 @@ func TestTarball(t *testing.T) {
 	}
 	check(t, os.WriteFile(cfg.Policy.Bundle, b.saying("r-two"), 0o600))
 	w.until("the next", func() bool { return w.record(w.get(token, "/Practitioner")).Policy.Code == "r-two" })
+}
+
+// TestDecisionLog sends decisions to a collector: who asked for what and what was decided, no patient's id; the records
+// are what they are without.
+func TestDecisionLog(t *testing.T) {
+	b := newBoard(t)
+	b.publish(b.saying("r-one"))
+	var mu sync.Mutex
+	var posted []byte
+	files := b.Config.Handler
+	b.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost {
+			files.ServeHTTP(w, r)
+			return
+		}
+		unzipped, err := gzip.NewReader(r.Body)
+		if err == nil {
+			var text []byte
+			text, err = io.ReadAll(unzipped)
+			mu.Lock()
+			posted = append(posted, text...)
+			mu.Unlock()
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	w := newWorld(t, b.config(), func(o *worldOptions) {
+		config := o.config
+		o.config = func(y string) string { return config(y) + "  decision_logs: {server: true}\n" }
+	})
+	w.until("the bundle", func() bool { status, _ := w.ask("GET", "/readyz", ""); return status == 200 })
+	r := w.get(w.token("demo-app", demo.TokenOptions{}), "/Practitioner")
+	if r.status != 200 {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	rec := w.record(r)
+	check(t, w.close())
+	mu.Lock()
+	defer mu.Unlock()
+	event := gjson.GetBytes(posted, `#(decision_id=="`+r.header.Get("X-Request-Id")+`")`)
+	if event.Get("input.caller.client").String() != "demo-app" || event.Get("result.reason.code").String() != "r-one" ||
+		event.Get("bundles.halfdoor.revision").String() != rec.Policy.Revision || event.Get("input.request.type").String() != "Practitioner" {
+		t.Errorf("%s", posted)
+	}
+	if patient := w.sandbox.IDs("Patient")[appPatient]; bytes.Contains(posted, []byte(patient)) {
+		t.Errorf("the patient is named: %s", posted)
+	}
 }

@@ -71,8 +71,8 @@ type Gateway struct {
 	switches Switches
 
 	keepSwitches func(file string) error // of the switches, where they are ours
-	openings Openings
-	replays  auth.Replays
+	openings     Openings
+	replays      auth.Replays
 
 	encoders encoders // of what leaves
 	skip     *skipping
@@ -285,7 +285,7 @@ func fixedOf(cfg *configs.Config) (fixed, error) {
 	from, err := fingerprint(cfg)
 	return fixed{
 		delivery: from,
-		listen: cfg.Listen, adminListen: cfg.Admin.Listen,
+		listen:   cfg.Listen, adminListen: cfg.Admin.Listen,
 		logDir: cfg.AccessLog.Dir, origin: cfg.AccessLog.Origin,
 		signing: cfg.AccessLog.SigningKey.Bytes(), patient: cfg.AccessLog.PatientKey.Bytes(),
 		segment: int64(cfg.AccessLog.SegmentSize),

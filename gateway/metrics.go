@@ -26,6 +26,7 @@ type metrics struct {
 	drift     *prometheus.CounterVec
 	reloads   *prometheus.CounterVec
 	bundles   *prometheus.CounterVec
+	undecided prometheus.Counter
 
 	emergencies *prometheus.CounterVec
 
@@ -53,11 +54,12 @@ func newMetrics(g *Gateway) *metrics {
 		resources: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "halfdoor_filter_resources_total", Help: "Resources by type and what became of them: released, or the cause for which they were dropped."}, []string{"type", "outcome"}),
 		drift:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "halfdoor_drift_total", Help: "By dataset and path: members that an EHR sent and no row names (unknown, a sample), and resources without an element that the dataset requires (missing)."}, []string{"dataset", "kind", "path"}),
 		reloads:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "halfdoor_reloads_total", Help: "Reloads of the configuration, by whether they went live or were refused."}, []string{"result"}),
+		undecided: prometheus.NewCounter(prometheus.CounterOpts{Name: "halfdoor_decision_log_dropped_total", Help: "Decisions that OPA's decision log did not take; the access log has their calls all the same."}),
 		bundles:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "halfdoor_policy_bundles_total", Help: "Policy bundles of the bundle server, by whether they went live, and failures to get one or to let it go live; a failure that repeats counts once."}, []string{"result"}),
 
 		emergencies: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "halfdoor_break_glass_total", Help: "Calls by emergency access: those that opened it, that used what was open (used), that came after its end (expired) or could not be counted (refused)."}, []string{"outcome"}),
 	}
-	m.registry.MustRegister(m.emergencies, m.inflight, m.calls, m.seconds, m.bytes, m.resources, m.drift, m.reloads, m.bundles,
+	m.registry.MustRegister(m.emergencies, m.inflight, m.calls, m.seconds, m.bytes, m.resources, m.drift, m.reloads, m.bundles, m.undecided,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "halfdoor_access_log_healthy", Help: "1 while the access log can be written; at 0 every call is refused."}, func() float64 {
 			return flag(g.log.Err() == nil)
 		}),

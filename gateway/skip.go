@@ -56,14 +56,14 @@ func (c *call) authenticate(ctx context.Context, shown auth.Request) (*auth.Call
 func (c *call) decide(ctx context.Context, e errand, req *fhir.Request) (*policies.Decision, error) {
 	s := c.g.skip
 	if s == nil || !s.Policy {
-		return c.gen.policies.Decide(ctx, c.input(e, req))
+		return c.consult(ctx, c.input(e, req))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key := [2]string{string(req.Interaction), req.Type}
 	var err error
 	if s.decisions[key] == nil {
-		s.decisions[key], err = c.gen.policies.Decide(ctx, c.input(e, req))
+		s.decisions[key], err = c.consult(ctx, c.input(e, req))
 	}
 	return s.decisions[key], err
 }

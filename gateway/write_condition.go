@@ -114,7 +114,7 @@ func (w *change) create(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	dec, err := w.gen.policies.Decide(ctx, w.input(a.errand, &req))
+	dec, err := w.consult(ctx, w.input(a.errand, &req))
 	if err := w.allowed(a.errand, dec, err); err != nil {
 		return err
 	}

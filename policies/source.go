@@ -79,6 +79,9 @@ func read(tree fs.FS, found *problems) *source {
 		switch kind {
 		case kindRego:
 			parseModule(s.live, name, content, found)
+			if m := s.live[name]; m != nil && m.Package.Path.Equal(logPackage) {
+				delete(s.live, name)
+			}
 		case kindTest:
 			parseModule(s.tests, name, content, found)
 		case kindData:

@@ -39,7 +39,7 @@ type Switches struct {
 	now  func() time.Time
 	mu   sync.Mutex // of those who change something
 	file string
-	off     atomic.Pointer[map[[2]string]Switch]
+	off  atomic.Pointer[map[[2]string]Switch]
 }
 
 // OpenSwitches reads the file. One that cannot be understood is an error: what it had switched off would be on.

@@ -12,7 +12,6 @@ import (
 	"github.com/open-policy-agent/opa/v1/plugins"
 	"github.com/open-policy-agent/opa/v1/plugins/bundle"
 	"github.com/open-policy-agent/opa/v1/plugins/discovery"
-	"github.com/open-policy-agent/opa/v1/plugins/logs"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 )
 
@@ -38,6 +37,7 @@ func New(o Options) (*Delivery, error) {
 		plugins.Logger(voice{o.Logger}),
 		plugins.ConsoleLogger(voice{o.Logger}),
 		plugins.WithHooks(found),
+		plugins.GracefulShutdownPeriod(graceSeconds),
 		plugins.WithParserOptions(ast.ParserOptions{RegoVersion: ast.RegoV1}),
 	)
 	if err != nil {
@@ -89,8 +89,8 @@ func (d *Delivery) Start(ctx context.Context) error {
 	return nil
 }
 
+// graceSeconds is how long the last decisions may take to be sent.
+const graceSeconds = 5
+
 // Stop ends it, with what was under way; the gate is not called any more then. Decisions logged until then are sent.
 func (d *Delivery) Stop(ctx context.Context) { d.manager.Stop(ctx) }
-
-// Logs tells whether decisions are to be logged.
-func (d *Delivery) Logs() bool { return logs.Lookup(d.manager) != nil }

@@ -140,7 +140,7 @@ func (o *Options) document() object {
 		doc["status"] = object{"service": serviceName}
 	}
 	if o.DecisionLogs.Service || o.DecisionLogs.Console {
-		logs := object{"console": o.DecisionLogs.Console}
+		logs := object{"console": o.DecisionLogs.Console, "reporting": object{"min_delay_seconds": 5, "max_delay_seconds": 10}}
 		if o.DecisionLogs.Service {
 			logs["service"] = serviceName
 		}
