@@ -129,9 +129,15 @@ func (p Param) Reads() (elements []string, ok bool) {
 // "name:modifier=v1,v2". Parse reads it back to the same parameter.
 func (p Param) Encode() string {
 	var b strings.Builder
+	size := len(p.Name) + len(p.Modifier) + 2
+	for _, v := range p.Values {
+		size += len(v) + len(v)/4 + 9 // most of it needs no escape
+	}
+	b.Grow(size)
 	b.WriteString(p.Name)
 	if p.Modifier != "" {
-		b.WriteString(":" + p.Modifier)
+		b.WriteByte(':')
+		b.WriteString(p.Modifier)
 	}
 	b.WriteByte('=')
 	for i, v := range p.Values {

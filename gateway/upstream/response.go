@@ -92,6 +92,9 @@ func entityTag(value string) string {
 
 // httpDate returns a header's value where it is a date, in the one form that a sender may use (RFC 9110, section 5.6.7).
 func httpDate(value string) string {
+	if value == "" {
+		return "" // most have none, and each form that it has not makes an error
+	}
 	t, err := http.ParseTime(value)
 	if err != nil {
 		return ""
