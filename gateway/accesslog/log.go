@@ -147,6 +147,27 @@ type writer struct {
 // follows the last signed frontier (at most a segment and a little), not the whole history. A log
 // that is damaged, or that another key signed, is refused with a [*Damage] and left as it is.
 func Open(o Options) (*Log, error) {
+	l, err := newLog(o)
+	if err != nil {
+		return nil, err
+	}
+	if err := makeDir(l.fs, l.dir); err != nil {
+		return nil, err
+	}
+	if l.lock, err = lockDir(l.dir); err != nil {
+		return nil, err
+	}
+	if err := l.start(); err != nil {
+		l.release()
+		return nil, err
+	}
+	go l.run()
+	l.beginUpkeep()
+	return l, nil
+}
+
+// newLog checks the options and touches nothing.
+func newLog(o Options) (*Log, error) {
 	public, err := VerifierKey(o.SigningKey)
 	if err != nil {
 		return nil, err
@@ -191,18 +212,6 @@ func Open(o Options) (*Log, error) {
 	if l.fs == nil {
 		l.fs = osFS{}
 	}
-	if err := makeDir(l.fs, l.dir); err != nil {
-		return nil, err
-	}
-	if l.lock, err = lockDir(l.dir); err != nil {
-		return nil, err
-	}
-	if err := l.start(); err != nil {
-		l.release()
-		return nil, err
-	}
-	go l.run()
-	l.beginUpkeep()
 	return l, nil
 }
 

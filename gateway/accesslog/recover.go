@@ -11,7 +11,7 @@ import (
 )
 
 // advice is what an operator does with a log that does not open.
-const advice = "nothing was changed; keep this folder for the reviewers, run “halfdoor audit verify” on it, and let the gateway begin an empty folder until it is explained"
+const advice = "nothing was changed; keep this folder for the reviewers, run “halfdoor audit verify” on it, and let the gateway begin an empty folder until it is explained; “halfdoor audit repair” cuts the log back to what is proven and goes on from there"
 
 // start brings the log to where the next record goes.
 func (l *Log) start() error {

@@ -65,6 +65,7 @@ func listSegments(dir string, of keys) (layout, error) {
 	numbers = slices.Compact(numbers) // both forms may be there
 	for i, n := range numbers {
 		if want := l.first + i; n != want {
+			l.last = want - 1
 			return l, fileDamage(segmentName(want), "the segment is missing, although "+segmentName(n)+" exists")
 		}
 	}
