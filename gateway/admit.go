@@ -49,7 +49,7 @@ func (a *admission) admit(ctx context.Context, c *call, p *page) (*query, error)
 	if !p.continues(a) {
 		return nil, refusal("page-invalid")
 	}
-	q.path, q.raw, q.nothing = p.Path, p.Query, false
+	q.path, q.raw, q.skip, q.nothing = p.Path, p.Query, p.Skip, false
 	return q, nil
 }
 

@@ -85,6 +85,7 @@ func (a *admission) search(ctx context.Context, c *call) (*query, error) {
 	if !a.route.labelPages {
 		asked.Params = append(asked.Params, unlabelled(a.labels())...)
 	}
+	a.scan(&asked)
 	q.path, q.raw, q.criteria = asked.Path(), asked.Encode(), asked.Params
 	if len(q.path)+len(q.raw) > maxTarget {
 		return nil, refusal("too-long")

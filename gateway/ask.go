@@ -29,6 +29,9 @@ type query struct {
 	texts      []text       // of a search that confirms: what each resource has to say
 	strangers  strangers    // of the page at hand: resources that are left out
 
+	skip  int // of a page that begins within one of the EHR's: how many of its resources come before
+	skips int // of the next page, likewise
+
 	next *page // of the answer, once it has been seen
 	lost bool  // a link of the answer is longer than a client could send
 }
@@ -71,6 +74,18 @@ type nobody struct{}
 func (nobody) Release(*transforms.Window) error { return nil }
 
 func (q *query) send(ctx context.Context, c *call, path, raw string) (*upstream.Response, error) {
+	resp, err := q.fetch(ctx, c, path, raw)
+	if err != nil {
+		return nil, err
+	}
+	if resp.Body, err = q.filled(ctx, c, path, raw, resp.Body); err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+// fetch asks the EHR for a resource, or one of its pages, without what is not to be in it.
+func (q *query) fetch(ctx context.Context, c *call, path, raw string) (*upstream.Response, error) {
 	ask := upstream.Call{Method: http.MethodGet, Path: path, Query: raw, Header: c.ids.headers(), Body: q.body, Caller: q.admission.token}
 	if q.body != nil {
 		ask.Method = http.MethodPost

@@ -329,6 +329,9 @@ func (m *member) tell(ctx context.Context, resp *upstream.Response) error {
 		if resp.Body, err = m.read.confirmed(resp.Body); err != nil {
 			return err
 		}
+		if resp.Body, err = m.read.filled(ctx, m.call, m.read.path, m.read.raw, resp.Body); err != nil {
+			return err
+		}
 	}
 	return m.disclose(ctx, m.read, resp)
 }

@@ -49,6 +49,7 @@ func (c *call) disclose(ctx context.Context, q *query, resp *upstream.Response) 
 		for cause, n := range q.strangers {
 			d.strangers[cause] += n
 		}
+		q.skip = q.next.Skip
 		if d.resp, err = q.send(ctx, c, q.next.Path, q.next.Query); err != nil {
 			return err
 		}

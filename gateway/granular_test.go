@@ -1,8 +1,10 @@
 package gateway_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -171,23 +173,54 @@ func TestGranularSearches(t *testing.T) {
 	}
 }
 
-// TestGranularPages has nine of ten pages of one be withheld: those are turned over, so that they cannot be told from none.
+// TestGranularPages turns every page of searches of which most is withheld: each page is full but the last, which has one at least and
+// none behind it, in the order of the EHR, whatever is withheld between them.
 func TestGranularPages(t *testing.T) {
 	sandbox := demo.NewEHR(demo.EHROptions{Seed: 7, Patients: 40})
 	w := newWorld(t, withEHR(deafTo(sandbox, "status")))
 	sandbox.SetBaseURL(w.ehrURL)
 	in, _ := ofStatus(sandbox, "booked")
-	token, found := w.partly("system/Appointment.rs?status=booked"), 0
-	for path := "/Appointment?_count=1"; path != ""; {
-		r := w.get(token, path)
-		n, next := len(r.json().Get("entry").Array()), r.json().Get(`link.#(relation=="next").url`).String()
-		if found += n; r.status != 200 || n == 0 && next != "" {
-			t.Fatalf("after %d: %d, %d entries, next %t", found, r.status, n, next != "")
+	token := w.partly("system/Appointment.rs?status=booked", "system/Appointment.rs?patient=Patient/none")
+	var want []string
+	for path := "/Appointment?_sort=date&_count=200"; path != ""; {
+		r := w.get(w.partly("system/Appointment.rs"), path)
+		for _, e := range r.json().Get("entry").Array() {
+			if e.Get("resource.status").String() == "booked" {
+				want = append(want, e.Get("resource.id").String())
+			}
 		}
-		path = strings.TrimPrefix(next, w.fhir)
+		path = strings.TrimPrefix(r.json().Get(`link.#(relation=="next").url`).String(), w.fhir)
 	}
-	if found != len(in) {
-		t.Errorf("%d found, want %d", found, len(in))
+	if len(want) != len(in) || len(want) < 20 {
+		t.Fatalf("%d are booked, of %d", len(want), len(in))
+	}
+	for _, size := range []int{1, 2, 7, len(want) - 1, len(want), len(want) + 1} {
+		var found []string
+		for path := fmt.Sprintf("/Appointment?_sort=date&_include=Appointment:patient&_count=%d", size); path != ""; {
+			r := w.get(token, path)
+			var here []string
+			for _, e := range r.json().Get("entry").Array() {
+				if e.Get("search.mode").String() != "include" {
+					here = append(here, e.Get("resource.id").String())
+				}
+			}
+			next := r.json().Get(`link.#(relation=="next").url`).String()
+			found = append(found, here...)
+			if relations := fmt.Sprint(texts(r.json().Get("link.#.relation"))); r.status != 200 || (relations == "[self next]") != (next != "") || r.json().Get("total").Exists() ||
+				len(here) != size && next != "" || len(here) == 0 || (len(found) < len(want)) != (next != "") {
+				t.Fatalf("by %d, after %d: %d, %d entries, %s", size, len(found), r.status, len(here), relations)
+			}
+			path = strings.TrimPrefix(next, w.fhir)
+		}
+		if !slices.Equal(found, want) {
+			t.Errorf("by %d: %q, want %q", size, found, want)
+		}
+	}
+	if r := w.get(token, "/Appointment?_count=0"); r.status != 200 || r.json().Get("entry").Exists() || r.json().Get(`link.#(relation=="next")`).Exists() {
+		t.Errorf("none: %d %s", r.status, r.body)
+	}
+	if r := w.get(w.partly("system/Appointment.rs?status=nonsense"), "/Appointment?_count=1"); r.status != 200 || r.json().Get("entry").Exists() || r.json().Get(`link.#(relation=="next")`).Exists() {
+		t.Errorf("nothing that is covered: %d %s", r.status, r.body)
 	}
 }
 

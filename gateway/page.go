@@ -19,7 +19,8 @@ const pageLife = time.Hour
 type page struct {
 	Path    string    `json:"p"` // below the EHR's base
 	Query   string    `json:"q"`
-	Search  string    `json:"s"` // the client's own query, with its tokens
+	Skip    int       `json:"k,omitempty"` // how many resources on it come before
+	Search  string    `json:"s"`           // the client's own query, with its tokens
 	Floor   string    `json:"f"`
 	Dataset string    `json:"d"`
 	Patient string    `json:"h,omitempty"`
@@ -102,6 +103,7 @@ func (q *query) link(c *call) func(relation, url string) (string, bool) {
 			return "", false
 		}
 		if relation == "next" {
+			p.Skip = q.skips
 			q.next = &p
 		}
 		sealed, err := p.seal(a, place)
