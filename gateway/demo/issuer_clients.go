@@ -98,7 +98,7 @@ type AppOptions struct {
 }
 
 // DeskClients are the demo's clients, with new secrets from random: one for each
-// desk, demo-nobody, which may do nothing, and demo-app, a public SMART app. Desk
+// desk, demo-emergency, which may break the glass, demo-nobody, which may do nothing, and demo-app, a public SMART app. Desk
 // tokens name a ticket, so that a call needs no header but its token; those of
 // desks that write by the default policy have the scopes for it.
 func DeskClients(random io.Reader, app AppOptions) ([]Client, error) {
@@ -111,6 +111,7 @@ func DeskClients(random io.Reader, app AppOptions) ([]Client, error) {
 		{ID: "demo-access", Scopes: system, Roles: []string{"helpdesk-access"}, Ticket: "DEMO-1001", Category: "access", Purpose: "HOPERAT"},
 		{ID: "demo-scheduling", Scopes: append(slices.Clip(system), "system/Appointment.u", "system/Task.u", "system/Communication.c"), Roles: []string{"helpdesk-scheduling"}, Ticket: "DEMO-1002", Category: "scheduling", Purpose: "PATADMIN"},
 		{ID: "demo-billing", Scopes: append(slices.Clip(system), "system/Task.u"), Roles: []string{"helpdesk-billing"}, Ticket: "DEMO-1003", Category: "billing", Purpose: "HPAYMT"},
+		{ID: "demo-emergency", Scopes: system, Roles: []string{"helpdesk-emergency"}, Ticket: "DEMO-1005", Category: "emergency", Purpose: "BTG"},
 		{ID: "demo-nobody"},
 	}
 	for n := range clients {

@@ -106,7 +106,7 @@ func (s *stand) verify(t *testing.T, token, audience string) map[string]any {
 
 func TestDeskTokens(t *testing.T) {
 	s := newStand(t)
-	for id, category := range map[string]string{"demo-access": "access", "demo-scheduling": "scheduling", "demo-billing": "billing", "demo-nobody": ""} {
+	for id, category := range map[string]string{"demo-access": "access", "demo-scheduling": "scheduling", "demo-billing": "billing", "demo-emergency": "emergency", "demo-nobody": ""} {
 		for _, style := range []oauth2.AuthStyle{oauth2.AuthStyleInHeader, oauth2.AuthStyleInParams} {
 			config := clientcredentials.Config{ClientID: id, ClientSecret: string(s.clients[id].Secret), TokenURL: s.issuer.URL() + demo.TokenPath, AuthStyle: style}
 			token, err := config.Token(s.ctx)

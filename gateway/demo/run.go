@@ -116,7 +116,7 @@ func (d *Demo) EHR() string { return d.parts.ehr }
 // CA is the file with the certificate by which the gateway is trusted.
 func (d *Demo) CA() string { return d.parts.made.CA }
 
-// Token is one for a client: "demo-access", "demo-scheduling", "demo-billing", "demo-nobody",
+// Token is one for a client: "demo-access", "demo-scheduling", "demo-billing", "demo-emergency", "demo-nobody",
 // and "demo-app", which was launched for Patient.
 func (d *Demo) Token(client string, o TokenOptions) (string, error) {
 	return d.parts.issuer.Token(client, o)

@@ -26,6 +26,7 @@ var handedOut = []struct{ variable, client string }{
 	{"HALFDOOR_TOKEN_ACCESS", "demo-access"},
 	{"HALFDOOR_TOKEN_SCHEDULING", "demo-scheduling"},
 	{"HALFDOOR_TOKEN_BILLING", "demo-billing"},
+	{"HALFDOOR_TOKEN_EMERGENCY", "demo-emergency"},
 	{"HALFDOOR_TOKEN_NOBODY", "demo-nobody"},
 }
 
@@ -54,6 +55,7 @@ func (p *parts) show(ctx context.Context, o Options) error {
 	fmt.Fprintf(&b, "Scheduling desk: what status has the appointment?\n\n  %sSCHEDULING\" -H \"Ticket-Id: INC-4711\" \"$HALFDOOR_FHIR_URL/Appointment?_count=2\"\n\n", call)
 	fmt.Fprintf(&b, "Scheduling desk: a reminder went out. However often this is sent, it is noted once.\n\n  %sSCHEDULING\" -H \"Ticket-Id: INC-4711\" -H \"Idempotency-Key: reminder-1\" -H \"Content-Type: application/fhir+json\" \\\n    \"$HALFDOOR_FHIR_URL/Communication\" --data '{\"resourceType\":\"Communication\",\"status\":\"completed\",\"sent\":\"2026-06-15T10:00:00Z\"}'\n\n", call)
 	fmt.Fprintf(&b, "Billing desk: does a coverage hold?\n\n  %sBILLING\" \"$HALFDOOR_FHIR_URL/Coverage?status=active&_count=2\"\n\n", call)
+	fmt.Fprintf(&b, "In an emergency: a reason has to be stated, access ends by itself, and stands out in the log.\n\n  %sEMERGENCY\" -H \"Break-Glass: records-down\" -i \"$HALFDOOR_FHIR_URL/Encounter?_count=1\"\n  halfdoor audit query --log \"$HALFDOOR_LOG_DIR\" --break-glass\n\n", call)
 	fmt.Fprintf(&b, "What must not work: a valid token without scopes, and what a desk has no need of:\n\n  %sNOBODY\" \"$HALFDOOR_FHIR_URL/Patient\"\n  %sACCESS\" \"$HALFDOOR_FHIR_URL/Appointment\"\n\n", call, call)
 	b.WriteString("Who saw what, and is the log whole?\n\n  halfdoor audit query --log \"$HALFDOOR_LOG_DIR\" --ticket INC-4711 --format table\n  halfdoor audit verify --log \"$HALFDOOR_LOG_DIR\" --key \"$HALFDOOR_LOG_KEY\"\n\nCtrl-C ends the demo.\n")
 	if _, err := io.WriteString(o.Out, b.String()); err != nil {
