@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 
 // child appends from many callers and prints each record once it is acknowledged, for ever.
 func child(dir, signer string) {
-	l, err := accesslog.Open(accesslog.Options{Dir: dir, SigningKey: []byte(signer), PatientKey: patientKey, SegmentBytes: 128 << 10})
+	l, err := accesslog.Open(accesslog.Options{Dir: dir, SigningKey: []byte(signer), PatientKey: patientKey, SegmentBytes: 128 << 10, Compress: true})
 	if err != nil {
 		fmt.Println("error", err)
 		os.Exit(1)

@@ -21,7 +21,7 @@ func auditCommand() *cobra.Command {
 		Args:  noArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(verifyCommand(), queryCommand(), traceCommand(), ticketCommand(), whoSawCommand(), disclosuresCommand(), proveCommand(), checkProofCommand(), anomaliesCommand(), exportCommand(), indexCommand(), schemaCommand(), repairCommand())
+	c.AddCommand(verifyCommand(), queryCommand(), traceCommand(), ticketCommand(), whoSawCommand(), disclosuresCommand(), proveCommand(), checkProofCommand(), anomaliesCommand(), exportCommand(), indexCommand(), schemaCommand(), repairCommand(), rotateKeyCommand())
 	return c
 }
 

@@ -30,7 +30,7 @@ func records(ts *testscript.TestScript, neg bool, args []string) {
 	cfg, err := configs.Load(filepath.Join(ts.MkAbs(args[0]), "halfdoor.yaml"))
 	ts.Check(err)
 	log, err := accesslog.Open(accesslog.Options{Dir: cfg.AccessLog.Dir, Origin: cfg.AccessLog.Origin, SegmentBytes: 64 << 10,
-		SigningKey: cfg.AccessLog.SigningKey.Bytes(), PatientKey: cfg.AccessLog.PatientKey.Bytes()})
+		SigningKey: cfg.AccessLog.SigningKey.Bytes(), PatientKey: cfg.AccessLog.PatientKey.Bytes(), RetiringKey: cfg.AccessLog.RetiringKey.Bytes()})
 	ts.Check(err)
 	text, err := os.ReadFile(ts.MkAbs(args[1]))
 	ts.Check(err)
