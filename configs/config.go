@@ -5,7 +5,7 @@ import "net/netip"
 // Config is the whole configuration of one gateway. Each comment says what the key means, its default, its unit, and
 // what follows from it. A list element has its own defaults.
 //
-// A changed file counts for the calls that come after the reload, but for listen, admin.listen, access_log and
+// A changed file counts for the calls that come after the reload, but for listen, admin.listen, access_log, sinks and
 // limits.concurrent_requests: these last as long as the process, and a reload that changes one is refused.
 type Config struct {
 	// PublicURL is the origin by which clients reach the gateway: https://host or https://host:port, without path,
@@ -43,6 +43,9 @@ type Config struct {
 
 	// AccessLog is the durable record of every disclosure and refusal.
 	AccessLog AccessLog `yaml:"access_log"`
+
+	// Sinks are where the records of the access log are handed on to. Default none.
+	Sinks []Sink `yaml:"sinks"`
 
 	// TrustedProxies are the networks of reverse proxies in front of the gateway, as prefixes ("10.2.0.0/16") or single
 	// addresses. Default none. Only from these is a forwarded client address believed, for the access log and the

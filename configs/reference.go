@@ -65,6 +65,12 @@ func (c *Config) eachFile(visit func(path string, file *string, kind fileKind)) 
 	visit("admin.switches", &c.Admin.Switches, writeFile)
 	visit("vault.dir", &c.Vault.Dir, writeDir)
 	visit("access_log.dir", &c.AccessLog.Dir, writeDir)
+	for i := range c.Sinks {
+		s, at := &c.Sinks[i], index("sinks", i)
+		visit(at+".ca", &s.CA, publicFile)
+		visit(at+".certificate", &s.Certificate, publicFile)
+		visit(at+".key", &s.Key, keyFile)
+	}
 }
 
 // eachSecret visits every secret of the configuration.
@@ -89,6 +95,9 @@ func (c *Config) eachSecret(visit func(path string, s *Secret)) {
 	visit("access_log.signing_key", &c.AccessLog.SigningKey)
 	visit("access_log.retiring_key", &c.AccessLog.RetiringKey)
 	visit("access_log.patient_key", &c.AccessLog.PatientKey)
+	for i := range c.Sinks {
+		visit(index("sinks", i)+".bearer", &c.Sinks[i].Bearer)
+	}
 }
 
 // complete fills in what depends on the rest of the document, and drops a base URL's trailing slash.

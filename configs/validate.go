@@ -18,6 +18,7 @@ func (c *Config) validate(r *report) {
 	c.validateIssuers(r)
 	c.validateClients(r)
 	c.validateStores(r)
+	c.validateSinks(r)
 	c.validatePolicy(r)
 	c.validateLimits(r)
 	r.between("dpop.max_age", c.DPoP.MaxAge, 5*time.Second, 5*time.Minute)

@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -75,6 +76,7 @@ type Gateway struct {
 	replays      auth.Replays
 
 	encoders encoders // of what leaves
+	outlets  outlets  // of the access log
 	skip     *skipping
 
 	bodies     atomic.Int64   // of requests, that calls under way hold, in bytes
@@ -183,6 +185,9 @@ func New(o Options) (*Gateway, error) {
 		gen.release()
 		return nil, errors.Join(err, log.Close())
 	}
+	if err := g.openSinks(cfg); err != nil {
+		return nil, errors.Join(err, g.Close())
+	}
 	if cfg.Policy.Server != nil {
 		if err := g.subscribe(cfg); err != nil {
 			return nil, errors.Join(err, g.Close())
@@ -265,6 +270,7 @@ func (g *Gateway) Close() error {
 	if g.log.Err() == nil { // else its own Close says why
 		err = errors.Join(g.flood.end(), g.Act("stop", ""))
 	}
+	g.outlets.close()
 	g.current.Load().release()
 	return errors.Join(err, g.log.Close())
 }
@@ -277,6 +283,7 @@ type fixed struct {
 	segment             int64
 	upkeep              configs.AccessLog // but its folder and keys
 	limits              configs.Limits    // but those that a generation applies
+	sinks               []configs.Sink
 	shutdown            configs.Duration
 	delivery            string
 }
@@ -293,6 +300,7 @@ func fixedOf(cfg *configs.Config) (fixed, error) {
 			SegmentAge: cfg.AccessLog.SegmentAge, Compress: cfg.AccessLog.Compress, RetentionDays: cfg.AccessLog.RetentionDays,
 			Reserve: cfg.AccessLog.Reserve, LowSpace: cfg.AccessLog.LowSpace,
 		},
+		sinks: cfg.Sinks,
 		limits: configs.Limits{
 			HeaderBytes: cfg.Limits.HeaderBytes, ReadHeaderTimeout: cfg.Limits.ReadHeaderTimeout,
 			IdleTimeout: cfg.Limits.IdleTimeout, ConcurrentRequests: cfg.Limits.ConcurrentRequests,
@@ -320,6 +328,7 @@ func (f fixed) unchanged(cfg *configs.Config) error {
 		{"access_log.patient_key", bytes.Equal(f.patient, n.patient)},
 		{"access_log.segment_size", f.segment == n.segment},
 		{"access_log: segment_age, compress, retention_days, reserve and low_space", f.upkeep == n.upkeep},
+		{"sinks", reflect.DeepEqual(f.sinks, n.sinks)},
 		{"limits: header_bytes, read_header_timeout, idle_timeout and concurrent_requests", f.limits == n.limits},
 		{"shutdown_timeout", f.shutdown == n.shutdown},
 		{"policy.server, and what its bundles are got and verified by,", f.delivery == n.delivery},

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,6 +28,11 @@ func (g *Gateway) worse() []string {
 	for _, r := range g.current.Load().routes {
 		if r.ehr.Health().Failing() {
 			all = append(all, "degraded: EHR "+r.name+" is left alone, since it failed")
+		}
+	}
+	for _, s := range g.outlets.statuses() {
+		if s.Failing {
+			all = append(all, fmt.Sprintf("degraded: the sink %s fails, and is %d records behind", s.Name, s.Behind))
 		}
 	}
 	if g.reloadFail.Load() != nil {

@@ -91,6 +91,7 @@ func newMetrics(g *Gateway) *metrics {
 			return float64(g.usage().Most)
 		}),
 		ehrCollector{g},
+		sinkCollector{g},
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)

@@ -249,6 +249,9 @@ func (g *Gateway) status() any {
 		"draining": g.draining.Load(), "access_log": "healthy",
 		"patients_told": g.usage(), "switched_off": g.off(), "ehrs": gen.health(),
 	}
+	if len(g.outlets.all) > 0 {
+		s["sinks"] = g.outlets.statuses()
+	}
 	if err := g.log.Err(); err != nil {
 		s["access_log"] = err.Error()
 	}

@@ -20,7 +20,7 @@ var mayImport = map[string][]string{
 	"":                      {"gateway/cli"},
 	"gateway/cli":           {"certs", "configs", "gateway", "gateway/accesslog", "gateway/accesslog/balp", "gateway/accesslog/index", "gateway/demo", "gateway/probe", "gateway/reviews", "gateway/vault", "policies", "policies/delivery", "transforms"},
 	"gateway/demo":          {"certs", "configs", "gateway"},
-	"gateway":               {"certs", "configs", "policies", "policies/delivery", "transforms", "gateway/accesslog", "gateway/admin", "gateway/auth", "gateway/fhir", "gateway/reviews", "gateway/smart", "gateway/state", "gateway/upstream", "gateway/vault"},
+	"gateway":               {"certs", "configs", "policies", "policies/delivery", "transforms", "gateway/accesslog", "gateway/accesslog/balp", "gateway/accesslog/sinks", "gateway/admin", "gateway/auth", "gateway/fhir", "gateway/reviews", "gateway/smart", "gateway/state", "gateway/upstream", "gateway/vault"},
 	"gateway/auth":          {"gateway/fhir", "gateway/smart"},
 	"gateway/smart":         {"gateway/fhir"},
 	"policies":              {"transforms"},
@@ -43,6 +43,7 @@ var mayImport = map[string][]string{
 
 	"gateway/accesslog/balp":  {"gateway/accesslog"},
 	"gateway/accesslog/index": {"gateway/accesslog"},
+	"gateway/accesslog/sinks": {"gateway/accesslog", "gateway/accesslog/balp"},
 	"gateway/reviews":         {"gateway/accesslog"},
 }
 

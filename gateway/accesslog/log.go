@@ -118,6 +118,8 @@ type Log struct {
 	wake     chan struct{} // holds one token: the queue may have something
 	done     chan struct{} // closed when the writer has ended
 
+	progress progress // of what is durable
+
 	mu     sync.Mutex
 	queue  []*entry
 	err    error // why no more records are taken
@@ -161,6 +163,7 @@ func Open(o Options) (*Log, error) {
 		l.release()
 		return nil, err
 	}
+	l.progress.moved(l.tree.size)
 	go l.run()
 	l.beginUpkeep()
 	return l, nil

@@ -19,3 +19,6 @@ func Origin(dir string) (string, error) {
 	}
 	return string(origin), nil
 }
+
+// Origin is the log's name in its checkpoints.
+func (l *Log) Origin() string { return l.signer.Name() }

@@ -56,6 +56,7 @@ func (l *Log) run() {
 		for err == nil && len(queue) > 0 {
 			n := groupLen(queue)
 			if err = l.commit(queue[:n]); err == nil {
+				l.progress.moved(l.tree.size)
 				answer(queue[:n], nil)
 				queue = queue[n:]
 			}
