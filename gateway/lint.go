@@ -6,6 +6,7 @@ import (
 
 	"github.com/halfdoor/halfdoor/gateway/fhir"
 	"github.com/halfdoor/halfdoor/policies"
+	"github.com/halfdoor/halfdoor/transforms"
 )
 
 // Lint says what the author of a bundle should look at, by what FHIR R4 has.
@@ -48,4 +49,9 @@ func definitions() policies.Definitions {
 			return true
 		},
 	}
+}
+
+// Fates tells what becomes of each element of a resource type under a dataset.
+func Fates(ds *transforms.Dataset, kind string) []policies.Fate {
+	return policies.Fates(ds, kind, definitions())
 }

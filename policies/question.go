@@ -50,7 +50,19 @@ func (q *question) ask(ctx context.Context, input ast.Value, cancel topdown.Canc
 	}
 	defer q.store.Abort(ctx, txn)
 	var values []ast.Value
-	err = topdown.NewQuery(q.query).
+	err = q.prepare(txn, input, cancel).
+		Iter(ctx, func(r topdown.QueryResult) error {
+			if answer := r[answerVar]; answer != nil {
+				values = append(values, answer.Value)
+			}
+			return nil
+		})
+	return values, err
+}
+
+// prepare makes the query of one call.
+func (q *question) prepare(txn storage.Transaction, input ast.Value, cancel topdown.Cancel) *topdown.Query {
+	return topdown.NewQuery(q.query).
 		WithCompiler(q.compiler).
 		WithStore(q.store).
 		WithTransaction(txn).
@@ -59,14 +71,7 @@ func (q *question) ask(ctx context.Context, input ast.Value, cancel topdown.Canc
 		WithCancel(cancel).
 		WithStrictBuiltinErrors(true).
 		WithMetrics(metrics.NoOp()).
-		WithSeed(rand.Reader).
-		Iter(ctx, func(r topdown.QueryResult) error {
-			if answer := r[answerVar]; answer != nil {
-				values = append(values, answer.Value)
-			}
-			return nil
-		})
-	return values, err
+		WithSeed(rand.Reader)
 }
 
 // documents are the bundle's data, found directly. OPA keeps what a query reads of its store in a cache that each query

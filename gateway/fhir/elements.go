@@ -3,17 +3,17 @@
 package fhir
 
 // elementTable is read by loadElements, in element.go, which says what its lines mean.
-const elementTable = `Meta versionId:id lastUpdated:instant source:uri profile:canonical* security:Coding* tag:Coding* project:uri author:Reference onBehalfOf:Reference account:Reference accounts:Reference* compartment:Reference* deleted:boolean
+const elementTable = `Meta versionId:id lastUpdated:instant source:uri profile:canonical* security:Coding* tag:Coding*
 Coding system:uri version:string code:code display:string userSelected:boolean
-Reference reference:string type:uri identifier:Identifier display:string
-Identifier use:code type:CodeableConcept system:uri value:string period:Period assigner:Reference
-CodeableConcept coding:Coding* text:string
-Period start:dateTime end:dateTime
 Narrative status:code div:xhtml
 Extension url:string valueBase64Binary:base64Binary valueBoolean:boolean valueCanonical:canonical valueCode:code valueDate:date valueDateTime:dateTime valueDecimal:decimal valueId:id valueInstant:instant valueInteger:integer valueMarkdown:markdown valueOid:oid valuePositiveInt:positiveInt valueString:string valueTime:time valueUnsignedInt:unsignedInt valueUri:uri valueUrl:url valueUuid:uuid valueAddress:Address valueAge:Age valueAnnotation:Annotation valueAttachment:Attachment valueCodeableConcept:CodeableConcept valueCoding:Coding valueContactPoint:ContactPoint valueCount:Count valueDistance:Distance valueDuration:Duration valueHumanName:HumanName valueIdentifier:Identifier valueMoney:Money valuePeriod:Period valueQuantity:Quantity valueRange:Range valueRatio:Ratio valueReference:Reference valueSampledData:SampledData valueSignature:Signature valueTiming:Timing valueContactDetail:ContactDetail valueContributor:Contributor valueDataRequirement:DataRequirement valueExpression:Expression valueParameterDefinition:ParameterDefinition valueRelatedArtifact:RelatedArtifact valueTriggerDefinition:TriggerDefinition valueUsageContext:UsageContext valueDosage:Dosage valueMeta:Meta
 Address use:code type:code text:string line:string* city:string district:string state:string postalCode:string country:string period:Period
+Period start:dateTime end:dateTime
 Age value:decimal comparator:code unit:string system:uri code:code
 Annotation authorReference:Reference authorString:string time:dateTime text:markdown
+Reference reference:string type:uri identifier:Identifier display:string
+Identifier use:code type:CodeableConcept system:uri value:string period:Period assigner:Reference
+CodeableConcept coding:Coding* text:string
 Attachment contentType:code language:code data:base64Binary url:url size:unsignedInt hash:base64Binary title:string creation:dateTime
 ContactPoint system:code value:string use:code rank:positiveInt period:Period
 Count value:decimal comparator:code unit:string system:uri code:code

@@ -10,6 +10,9 @@ import (
 // everywhere are the elements that package fhir knows every object to have, so that the table need not say it.
 var everywhere = []string{"id", "meta", "implicitRules", "language", "text", "contained", "extension", "modifierExtension"}
 
+// meta are R4's elements of Meta (resource.html, Meta): the package of the definitions has its own among them.
+var meta = []string{"versionId", "lastUpdated", "source", "profile", "security", "tag"}
+
 // table lists the elements of the resource types, and of the data types that they use: a line for each object, with its
 // path and its members' JSON names and types.
 func (m *model) table() []byte {
@@ -24,6 +27,9 @@ func (m *model) table() []byte {
 			continue // a primitive type, whose value is the JSON value itself
 		}
 		e := m.elements[path]
+		if parent == "Meta" && !slices.Contains(meta, name) {
+			continue
+		}
 		inherited := slices.Contains(everywhere, name) &&
 			(slices.Contains(m.resources, parent) || name != "language" && name != "text" && name != "meta")
 		if !inherited {
