@@ -194,7 +194,8 @@ func (s *scene) read(resp *http.Response, got *received, pause func()) ([]byte, 
 }
 
 // account holds what was received to the log: each answer has its record, with its status, and each patient in a body
-// is named by a record of that call.
+// is named by a record of that call. Of refusals before authentication, in a flood, one record stands for as many as it
+// counts.
 func (s *scene) account(ctx context.Context, end *soakEnd) (found []string, err error) {
 	if _, err := accesslog.Verify(ctx, s.verifier()); err != nil {
 		found = append(found, "the log does not verify: "+err.Error())
@@ -206,11 +207,16 @@ func (s *scene) account(ctx context.Context, end *soakEnd) (found []string, err 
 		end.Patients += len(got.patients)
 	}
 	end.Calls = len(s.seen)
+	summed := map[int]int{} // refusals, by status
 	for r, err := range accesslog.Read(s.cfg.LogDir) {
 		if err != nil {
 			return found, fmt.Errorf("read the log: %w", err)
 		}
 		end.Records++
+		if r.Count > 0 && r.Kind == accesslog.KindRefusal {
+			summed[r.Status] += r.Count
+			continue
+		}
 		id, entry, of := strings.Cut(r.RequestID, "#")
 		got := s.seen[id]
 		if got == nil {
@@ -228,6 +234,10 @@ func (s *scene) account(ctx context.Context, end *soakEnd) (found []string, err 
 	unrecorded, unnamed := 0, 0
 	for id, got := range s.seen {
 		if got.status != 0 && !got.recorded {
+			if got.status >= 400 && summed[got.status] > 0 {
+				summed[got.status]--
+				continue
+			}
 			if unrecorded++; unrecorded <= 3 {
 				found = append(found, fmt.Sprintf("%s was answered %d with %d bytes, and no record says so", id, got.status, got.bytes))
 			}

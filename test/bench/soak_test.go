@@ -28,6 +28,7 @@ func TestAccount(t *testing.T) {
 		{Kind: accesslog.KindAccess, RequestID: "batch", Status: 200},
 		{Kind: accesslog.KindRefusal, RequestID: "other-status", Status: 502},
 		{Kind: accesslog.KindAccess, RequestID: "entry-only#1", Status: 200},
+		{Kind: accesslog.KindRefusal, Status: 401, Code: "token-invalid", Count: 1},
 	} {
 		if _, err := log.Append(r); err != nil {
 			t.Fatal(err)
@@ -54,6 +55,9 @@ func TestAccount(t *testing.T) {
 		"all":                       {nil, ""},
 		"no record":                 {map[string]*received{"lost": {status: 200, bytes: 9}}, "lost was answered 200"},
 		"another status":            {map[string]*received{"other-status": {status: 200, bytes: 9}}, "other-status was answered 200"},
+		"one of a sum":              {map[string]*received{"flood-1": {status: 401, bytes: 9}}, ""},
+		"more than a sum":           {map[string]*received{"flood-1": {status: 401, bytes: 9}, "flood-2": {status: 401, bytes: 9}}, "was answered 401"},
+		"another's sum":             {map[string]*received{"flood-1": {status: 503, bytes: 9}}, "flood-1 was answered 503"},
 		"a record of an entry only": {map[string]*received{"entry-only": {status: 200, bytes: 9}}, "entry-only was answered 200"},
 		"a patient that is unnamed": {map[string]*received{"whole": {status: 200, bytes: 9, patients: named("ta", "tz")}}, "whole named 1 patients"},
 	} {
@@ -77,7 +81,7 @@ func TestAccount(t *testing.T) {
 			if all := strings.Join(found, "\n"); (c.want == "") != (all == "") || !strings.Contains(all, c.want) {
 				t.Errorf("found %q, want %q", all, c.want)
 			}
-			if end.Records != 7 || end.Bodies < 3 {
+			if end.Records != 8 || end.Bodies < 3 {
 				t.Errorf("%+v", end)
 			}
 		})
