@@ -92,9 +92,15 @@ func (h *held) begin(fetch func() (granted, *Error)) {
 		life := min(g.life, longestLife)
 		ahead := min(refreshTime, life/4)
 		h.token, h.failed, h.fails, h.got = g.token, nil, 0, asked
-		h.expires = asked.Add(life - min(5*time.Second, life/10)) // it has to arrive before it ends
-		h.refresh = asked.Add(life - ahead - rand.N(ahead/2+1))   // replicas do not ask all at once
+		h.expires = asked.Add(life - early(life))
+		h.refresh = asked.Add(life - ahead - rand.N(ahead/2+1)) // replicas do not ask all at once
 	}()
+}
+
+// early is how long before its end a token is not used any more: it has to arrive before, and a server that counts whole
+// seconds may have begun up to one ago.
+func early(life time.Duration) time.Duration {
+	return min(5*time.Second, max(life/10, min(time.Second, life/2)))
 }
 
 // drop forgets a token that the EHR refused, and says whether another may do better.

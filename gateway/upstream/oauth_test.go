@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -290,6 +291,30 @@ func TestTokensAreReplacedAhead(t *testing.T) {
 	calls := w.calls()
 	if got := strings.Join(calls, ", "); got != "Bearer token-1, Bearer token-1, Bearer token-1, Bearer token-1, Bearer token-2" {
 		t.Errorf("calls with %s", got)
+	}
+}
+
+// A token is not used up to its very end: a server that counts whole seconds ends it up to one before, and it has to arrive.
+func TestAShortTokenEndsEarly(t *testing.T) {
+	for _, c := range []struct {
+		life int
+		used time.Duration // for which it is shown
+	}{{1, 500 * time.Millisecond}, {4, 3 * time.Second}, {30, 27 * time.Second}, {300, 295 * time.Second}} {
+		w := newWall(t, newClock())
+		w.life = c.life
+		e := w.behind(nil)
+		reads(t, e)
+		w.answer = func(out http.ResponseWriter, _ *http.Request) bool { // no further one
+			http.Error(out, "", http.StatusServiceUnavailable)
+			return true
+		}
+		w.clock.pass(c.used - time.Millisecond)
+		reads(t, e)
+		e.Settle()
+		w.clock.pass(time.Millisecond)
+		if _, err := fetch(t.Context(), e); !errors.Is(err, upstream.NoToken) {
+			t.Errorf("a token of %d s is used after %s: %v", c.life, c.used, err)
+		}
 	}
 }
 

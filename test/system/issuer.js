@@ -75,6 +75,8 @@ export class Issuer {
     });
     issuer.url = `http://127.0.0.1:${issuer.server.address().port}`;
     issuer.keys = [];
+    issuer.life = 600; // of an access token, in seconds
+    issuer.asserted = []; // by which key (kid) a client showed who it is, each time that it was believed
     issuer.rotate('signing-1');
     return issuer;
   }
@@ -92,7 +94,7 @@ export class Issuer {
       jwks: { keys: this.keys.map((k) => ({ ...k.privateKey.export({ format: 'jwk' }), kid: k.kid, alg: 'RS256', use: 'sig' })) },
       cookies: { keys: ['unused'] },
       fetch: (url, { dispatcher: _, ...options }) => fetch(url, options), // its own would not ask anybody on loopback for keys
-      ttl: { ClientCredentials: 600, AccessToken: 600, Grant: 600, Interaction: 600, Session: 600, IdToken: 600 },
+      ttl: { ClientCredentials: () => this.life, AccessToken: 600, Grant: 600, Interaction: 600, Session: 600, IdToken: 600 },
       enabledJWA: { clientAuthSigningAlgValues: ['ES384', 'RS384'], dPoPSigningAlgValues: ['ES256'] },
       findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
       interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
@@ -112,6 +114,12 @@ export class Issuer {
         },
       },
       extraTokenClaims: (_ctx, token) => clients[token.clientId].claims,
+    });
+    this.provider.use(async (ctx, next) => {
+      await next();
+      if (ctx.status === 200 && ctx.oidc?.params?.client_assertion) {
+        this.asserted.push(JSON.parse(Buffer.from(ctx.oidc.params.client_assertion.split('.')[0], 'base64url')).kid);
+      }
     });
     const answer = this.provider.callback();
     this.handle = (request, response) => (request.url.startsWith('/interaction/') ? this.interact(request, response) : answer(request, response));
