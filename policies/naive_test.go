@@ -46,7 +46,8 @@ func TestDeskCalls(t *testing.T) {
 func TestDefaultDecidesAsNaive(t *testing.T) {
 	settings := map[string]func(s string) string{
 		"default":         func(s string) string { return s },
-		"hours":           replace("enforced: false", "enforced: true"),
+		"organisations":   replace("organisations:\n  enforced: false", "organisations:\n  enforced: true"),
+		"hours":           replace("hours:\n  enforced: false", "hours:\n  enforced: true"),
 		"no tickets":      replace("required: true", "required: false"),
 		"versions":        replace("  patch: changes what", "  update: changes what"),
 		"no purposes":     replace("default_purpose: PATADMIN", "other_purpose: PATADMIN"),
@@ -70,7 +71,7 @@ func TestDefaultDecidesAsNaive(t *testing.T) {
 			one, other := load(t, policies.Options{Bundle: fast}), load(t, policies.Options{Bundle: naive})
 			r := rand.New(rand.NewPCG(1, 2))
 			codes := map[string]int{}
-			for range 1500 {
+			for range 800 {
 				in := randomInput(r)
 				a, errA := one.Decide(context.Background(), in)
 				b, errB := other.Decide(context.Background(), in)
@@ -107,11 +108,11 @@ func randomInput(r *rand.Rand) *policies.Input {
 	in := deskCalls[r.IntN(len(deskCalls))].input()
 	one := func(values ...string) string { return values[r.IntN(len(values))] }
 	for range r.IntN(4) {
-		switch r.IntN(8) {
+		switch r.IntN(10) {
 		case 0:
 			in.Caller.Roles = nil
 			for range r.IntN(4) {
-				in.Caller.Roles = append(in.Caller.Roles, one("staff", "helpdesk-access", "helpdesk-scheduling", "helpdesk-billing", "helpdesk-access", "", "site-north"))
+				in.Caller.Roles = append(in.Caller.Roles, one("staff", "helpdesk-access", "helpdesk-scheduling", "helpdesk-billing", "helpdesk-emergency", "", "site-north", "site-main"))
 			}
 		case 1:
 			in.Ticket.Category = one("", "login", "account", "appointment", "referral", "invoice", "lunch")
@@ -126,6 +127,11 @@ func randomInput(r *rand.Rand) *policies.Input {
 		case 6:
 			in.Request.Operation = one("match", "everything", "")
 		case 7:
+			in.Context.Tenant = one("main", "north", "south", "")
+		case 8:
+			in.BreakGlass.Reason = one("records-down", "wrong-patient", "because")
+			in.Caller.Roles = append(in.Caller.Roles[:len(in.Caller.Roles):len(in.Caller.Roles)], one("staff", "helpdesk-emergency", "helpdesk-emergency"))
+		case 9:
 			in.Time = policies.Time{Weekday: one("monday", "friday", "sunday", ""), Hour: r.IntN(24)}
 		}
 	}

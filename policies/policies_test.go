@@ -142,7 +142,7 @@ func TestDefaultDeniesLabels(t *testing.T) {
 
 // A setting that is misspelt closes the door, each of them.
 func TestMisspeltSettingsRefuse(t *testing.T) {
-	for _, setting := range []string{"roles", "desks", "categories", "tickets", "interactions", "hours", "deny_labels"} {
+	for _, setting := range []string{"roles", "desks", "categories", "tickets", "interactions", "hours", "organisations", "deny_labels"} {
 		t.Run(setting, func(t *testing.T) {
 			tree := copyOf(t, policies.Default())
 			file := tree["halfdoor/data.yaml"]

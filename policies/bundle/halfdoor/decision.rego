@@ -14,17 +14,20 @@ decision := emergency if {
 } else := {
 	"allow": true,
 	"reason": {"code": "policy-allowed", "text": data.halfdoor.reasons["policy-allowed"]},
-	"dataset": desk.dataset,
-	"purpose": purpose,
-	"deny_labels": data.halfdoor.deny_labels,
+	"dataset": at.dataset,
+	"purpose": purpose_here,
+	"deny_labels": labels,
 	"break_glass": false,
 	"obligations": obligations,
 } if {
+	at := desk
+	purpose_here := purpose
+	at.purposes[purpose_here]
+	data.halfdoor.datasets[at.dataset].resources[input.request.type]
 	interaction_allowed
-	type_shown
 	category_fits
 	ticket_sufficient
-	purpose_allowed
+	organisation_fits
 	within_hours
 } else := refusal("policy-interaction") if {
 	not interaction_allowed
@@ -43,6 +46,8 @@ decision := emergency if {
 	not ticket_sufficient
 } else := refusal("policy-purpose") if {
 	not purpose_allowed
+} else := refusal("policy-organisation") if {
+	not organisation_fits
 } else := refusal("policy-hours") if {
 	not within_hours
 } else := {
@@ -62,9 +67,21 @@ interaction_allowed if {
 }
 
 # Of a create there is no version yet.
-obligations contains "if-match" if {
-	input.request.interaction in {"update", "patch", "delete"}
-	not data.halfdoor.unversioned[input.request.interaction]
+default obligations := []
+
+obligations := ["if-match"] if {
+	input.request.interaction == "update"
+	not data.halfdoor.unversioned.update
+}
+
+obligations := ["if-match"] if {
+	input.request.interaction == "patch"
+	not data.halfdoor.unversioned.patch
+}
+
+obligations := ["if-match"] if {
+	input.request.interaction == "delete"
+	not data.halfdoor.unversioned["delete"]
 }
 
 # A desk sees the resource types that its dataset has a row for.

@@ -111,21 +111,29 @@ test_writes_of_no_desk_refused if {
 
 test_update_names_a_version if {
 	decision := halfdoor.decision with input as changed({"request": {"interaction": "update"}})
-	decision.obligations == {"if-match"}
+	decision.obligations == ["if-match"]
+}
+
+# So would a delete, if a desk had one.
+test_delete_names_a_version if {
+	decision := halfdoor.decision with input as changed({"request": {"interaction": "delete"}})
+		with data.halfdoor.desks.scheduling.writes.Appointment as {"delete": "takes a booking back"}
+	decision.allow == true
+	decision.obligations == ["if-match"]
 }
 
 # Lost or misspelt, the setting asks for more.
 test_unversioned_lost if {
 	decision := halfdoor.decision with input as changed({"request": {"interaction": "patch"}})
 		with data.halfdoor.unversioned as {}
-	decision.obligations == {"if-match"}
+	decision.obligations == ["if-match"]
 }
 
 test_patch_and_read_need_not[interaction] if {
 	some interaction in ["patch", "read"]
 	decision := halfdoor.decision with input as changed({"request": {"interaction": interaction}})
 	decision.allow == true
-	decision.obligations == set()
+	decision.obligations == []
 }
 
 # Each desk with every type that it is there for.

@@ -1,7 +1,7 @@
 package halfdoor
 
 # The names of the desks that the caller's roles open.
-desks_held contains data.halfdoor.roles[role] if some role in input.caller.roles
+desks_held contains data.halfdoor.roles[input.caller.roles[_]]
 
 # The one desk that this call is for. A ticket picks among several; without one
 # there is no desk, as nobody can say which dataset was meant.

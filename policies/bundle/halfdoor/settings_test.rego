@@ -68,10 +68,21 @@ test_roles_and_categories_have_desks if {
 	}
 }
 
+# A setting of a desk that is misspelt would be none: deny_labels lost is more that is shown.
+test_settings_of_desks_are_known if {
+	known := {"dataset", "default_purpose", "purposes", "operations", "writes", "deny_labels"}
+	every desk in data.halfdoor.desks {
+		object.keys(desk) - known == set()
+		every label in object.get(desk, "deny_labels", []) {
+			object.keys(label) == {"system", "code"}
+		}
+	}
+}
+
 test_every_reason_has_a_sentence if {
 	every code in {
 		"policy-allowed", "policy-category", "policy-desk", "policy-hours", "policy-interaction",
-		"policy-purpose", "policy-role", "policy-ticket", "policy-type",
+		"policy-organisation", "policy-purpose", "policy-role", "policy-ticket", "policy-type",
 	} {
 		endswith(data.halfdoor.reasons[code], ".")
 	}

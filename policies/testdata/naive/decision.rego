@@ -3,13 +3,24 @@
 package halfdoor
 
 order := [
-	"policy-interaction", "policy-role", "policy-desk", "policy-type", "policy-category",
-	"policy-ticket", "policy-purpose", "policy-hours",
+	"policy-interaction", "policy-break-glass", "policy-role", "policy-desk", "policy-type", "policy-category",
+	"policy-ticket", "policy-purpose", "policy-organisation", "policy-hours",
+]
+
+emergency_order := [
+	"policy-break-glass-role", "policy-break-glass-reason", "policy-break-glass-ticket", "policy-break-glass-data",
 ]
 
 refusals contains "policy-interaction" if not interaction_allowed
 
 refusals contains "policy-role" if count(desks_held) == 0
+
+refusals contains "policy-break-glass" if {
+	count(desks_held) == 0
+	emergency_role
+}
+
+refusals contains "policy-organisation" if not organisation_fits
 
 refusals contains "policy-desk" if not desk
 
@@ -23,7 +34,23 @@ refusals contains "policy-purpose" if not purpose_allowed
 
 refusals contains "policy-hours" if not within_hours
 
-first_refusal := [code | some code in order; code in refusals][0]
+emergency_refusals contains "policy-break-glass-role" if not emergency_role
+
+emergency_refusals contains "policy-break-glass-reason" if not emergency_reason
+
+emergency_refusals contains "policy-break-glass-ticket" if input.ticket.id == ""
+
+emergency_refusals contains "policy-break-glass-data" if not emergency_interaction
+
+emergency_refusals contains "policy-break-glass-data" if not emergency_type
+
+emergency_refusals contains "policy-break-glass-data" if not data.halfdoor.deny_labels
+
+calm if input.break_glass.reason == ""
+
+first_refusal := [code | some code in order; code in refusals][0] if calm
+
+first_refusal := [code | some code in emergency_order; code in emergency_refusals][0] if not calm
 
 reason(code) := {"code": code, "text": text} if {
 	some name, text in data.halfdoor.reasons
@@ -35,19 +62,68 @@ default decision := {
 	"reason": {"code": "policy-refused", "text": "The policy of the hospital does not allow this call."},
 }
 
-decision := {"allow": false, "reason": reason(first_refusal)} if count(refusals) > 0
+decision := {"allow": false, "reason": reason(first_refusal)}
 
 decision := {
 	"allow": true,
 	"reason": reason("policy-allowed"),
 	"dataset": desk.dataset,
 	"purpose": purpose,
-	"deny_labels": data.halfdoor.deny_labels,
+	"deny_labels": labels,
 	"break_glass": false,
 	"obligations": obligations,
 } if {
+	calm
 	count(refusals) == 0
 }
+
+decision := {
+	"allow": true,
+	"reason": reason("policy-break-glass-allowed"),
+	"dataset": data.halfdoor.break_glass.dataset,
+	"purpose": data.halfdoor.break_glass.purpose,
+	"deny_labels": data.halfdoor.deny_labels,
+	"break_glass": true,
+} if {
+	not calm
+	count(emergency_refusals) == 0
+}
+
+emergency_role if {
+	some held in input.caller.roles
+	some role, _ in data.halfdoor.break_glass.roles
+	held == role
+}
+
+emergency_reason if {
+	some reason, _ in data.halfdoor.break_glass.reasons
+	reason == input.break_glass.reason
+}
+
+emergency_interaction if {
+	some interaction, _ in data.halfdoor.break_glass.interactions
+	interaction == input.request.interaction
+}
+
+emergency_type if {
+	some name, dataset in data.halfdoor.datasets
+	name == data.halfdoor.break_glass.dataset
+	some type, _ in dataset.resources
+	type == input.request.type
+}
+
+organisation_fits if data.halfdoor.organisations.enforced == false
+
+organisation_fits if {
+	some tenant, roles in data.halfdoor.organisations.tenants
+	tenant == input.context.tenant
+	some role, _ in roles
+	role in input.caller.roles
+}
+
+labels := data.halfdoor.deny_labels if not desk.deny_labels
+
+labels := array.concat(data.halfdoor.deny_labels, [label | some label in desk.deny_labels]) if desk.deny_labels
 
 desks_held contains desk if {
 	some role, desk in data.halfdoor.roles
