@@ -16,12 +16,13 @@ import (
 	"github.com/halfdoor/halfdoor/policies"
 )
 
-// BenchmarkDecide asks about the same calls in four ways, each from what the gateway knows of a call:
+// BenchmarkDecide asks about the same calls in five ways, each from what the gateway knows of a call:
 //
-//	uncached  Decide
+//	cached    Decide
+//	uncached  Decide, which remembers nothing
 //	map       OPA's prepared query, as its documentation has it: plain maps, a context with a deadline
 //	sdk       OPA's sdk.Decision
-//	naive     Decide, with the same rules written without a thought for speed
+//	naive     Decide, which remembers nothing, with the same rules written without a thought for speed
 func BenchmarkDecide(b *testing.B) {
 	decide := func(e *policies.Engine) func(context.Context, *policies.Input) (bool, error) {
 		return func(ctx context.Context, in *policies.Input) (bool, error) {
@@ -29,8 +30,9 @@ func BenchmarkDecide(b *testing.B) {
 			return err == nil && d.Allow, err
 		}
 	}
-	uncached := load(b, policies.Options{Budget: time.Hour})
-	naive := load(b, policies.Options{Budget: time.Hour, Bundle: naiveBundle(b)})
+	uncached := load(b, policies.Options{Budget: time.Hour, NoCache: true})
+	naive := load(b, policies.Options{Budget: time.Hour, NoCache: true, Bundle: naiveBundle(b)})
+	b.Run("cached", func(b *testing.B) { benchmark(b, decide(load(b, policies.Options{Budget: time.Hour}))) })
 	b.Run("uncached", func(b *testing.B) { benchmark(b, decide(uncached)) })
 	b.Run("map", func(b *testing.B) { benchmark(b, byMap(b)) })
 	b.Run("sdk", func(b *testing.B) { benchmark(b, bySDK(b)) })

@@ -87,16 +87,22 @@ func inputSchema() (*ast.SchemaSet, error) {
 	return set, nil
 }
 
-// withheld names built-ins that OPA takes for pure, and that are not for us.
+// withheld names built-ins that are not for us.
 func withheld(b *ast.Builtin) bool {
-	switch b.Name {
-	case "net.cidr_expand": // of a /8, it fills the memory
-		return true
-	case "crypto.x509.parse_and_verify_certificates": // by the clock
+	if b.Name == "net.cidr_expand" { // of a /8, it fills the memory
 		return true
 	}
 	// Network, clock, chance, process: http.send, net.lookup_ip_addr, time.now_ns, rand.intn, opa.runtime and others.
-	return b.Nondeterministic
+	return b.Nondeterministic || readsClock(b)
+}
+
+// readsClock names built-ins that OPA takes for pure, and that go by the clock unless they are told another time.
+func readsClock(b *ast.Builtin) bool {
+	switch b.Name {
+	case "crypto.x509.parse_and_verify_certificates", "crypto.x509.parse_and_verify_certificates_with_options", "io.jwt.decode_verify":
+		return true
+	}
+	return false
 }
 
 // capabilities are what a policy can use. It is made anew on each use, as the compiler keeps it.

@@ -21,7 +21,32 @@ var (
 
 // Decide asks the policy about one call. An error means that there is no decision, and refuses. It is one of the
 // sentinels above, with a place in the policy and never with what the policy was told, or the error of ctx.
+//
+// The decision may be another call's as well, with which it shares everything that the policy reads: it is not to be changed.
 func (e *Engine) Decide(ctx context.Context, in *Input) (*Decision, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if e.cache == nil {
+		e.counts.Evaluated.Add(1)
+		return e.decide(ctx, in)
+	}
+	var room [256]byte
+	key := e.reads.key(room[:0], in)
+	if d := e.cache.get(key); d != nil {
+		e.counts.Remembered.Add(1)
+		return d, nil
+	}
+	e.counts.Evaluated.Add(1)
+	d, err := e.decide(ctx, in)
+	if err == nil { // a failure is told anew: it may pass
+		e.cache.put(key, d)
+	}
+	return d, err
+}
+
+// decide runs the rules.
+func (e *Engine) decide(ctx context.Context, in *Input) (*Decision, error) {
 	value, err := e.evaluate(ctx, in)
 	if err != nil {
 		return nil, err
@@ -45,9 +70,6 @@ func (e *Engine) Decide(ctx context.Context, in *Input) (*Decision, error) {
 
 // evaluate runs the query within the budget.
 func (e *Engine) evaluate(ctx context.Context, in *Input) (ast.Value, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
 	// One timer, in place of a goroutine that watches a context with a deadline.
 	cancel := topdown.NewCancel()
 	timer := time.AfterFunc(e.budget, cancel.Cancel)

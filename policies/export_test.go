@@ -2,6 +2,7 @@ package policies
 
 import (
 	"io/fs"
+	"strings"
 	"testing"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -55,3 +56,52 @@ func ParseDecision(v ast.Value) (*Decision, string) { return parseDecision(v) }
 
 // The forms that a decision is held to.
 var IsCode, IsPurpose, IsID, IsName = isCode, isPurpose, isID, isName
+
+// Unread has the engine's key leave out one value, as if the analysis had missed that the policy reads it. It says
+// whether the key had it.
+func (e *Engine) Unread(reference string) bool {
+	for l, at := range leafPaths {
+		if reference == "input."+strings.Join(at, ".") && e.reads&(1<<l) != 0 {
+			e.reads &^= 1 << l
+			return true
+		}
+	}
+	return false
+}
+
+// Key is what decisions on an input are remembered by, if the policy reads all of it.
+func Key(in *Input) []byte { return allLeaves.key(nil, in) }
+
+// LeafPaths are the references of all values that a key is made of.
+func LeafPaths() []string { return allLeaves.names() }
+
+// Cached is how many decisions the engine holds, and about how many bytes.
+func (e *Engine) Cached() (entries, bytes int) {
+	for i := range e.cache.shards {
+		s := &e.cache.shards[i]
+		for _, generation := range []map[string]*Decision{s.young, s.old} {
+			entries += len(generation)
+			for key, d := range generation {
+				bytes += sizeOf(key, d)
+			}
+		}
+	}
+	return entries, bytes
+}
+
+// The bounds of a cache.
+const (
+	MaxEntries = maxEntries
+	MaxBytes   = maxBytes
+	MaxKey     = maxKey
+)
+
+// Unsteady is what is said of a module that is compiled with everything that OPA has.
+func Unsteady(t testing.TB, source string) string {
+	t.Helper()
+	c, err := ast.CompileModules(map[string]string{"a.rego": source})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return unsteady(c)
+}

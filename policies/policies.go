@@ -38,6 +38,10 @@ type Options struct {
 	// Budget is the longest that one decision may take before it counts as failed. Default 1 s. The decisions of the
 	// default bundle take less than a millisecond; the rest is for a container that is not given the processor for a while.
 	Budget time.Duration
+	// Counts are told how each decision was come by. Default: nobody asks.
+	Counts *Counts
+	// NoCache has every call decided by running the rules, which is for measuring and for looking at how a decision comes about.
+	NoCache bool
 }
 
 // DefaultBudget is what a decision may take if Options.Budget is not set.
@@ -52,6 +56,11 @@ type Engine struct {
 	labels   []transforms.Label
 	offers   []Offer
 	switched map[[2]string]string // why, by kind and name
+
+	reads    leaves
+	unsteady string // why decisions are not remembered, or ""
+	cache    *cache // nil: they are not
+	counts   *Counts
 }
 
 // Load reads and compiles a bundle. It reports every problem that it finds at once: the error joins a [*Problem] for
@@ -85,7 +94,20 @@ func Load(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, &Problem{Text: err.Error()}
 	}
-	return &Engine{revision: src.revision(), budget: o.Budget, question: question, plans: plans, labels: labels, offers: statedOffers(src), switched: switched}, nil
+	e := &Engine{
+		revision: src.revision(), budget: o.Budget, question: question, plans: plans, labels: labels, offers: statedOffers(src), switched: switched,
+		unsteady: unsteady(compiler), counts: o.Counts,
+	}
+	if e.reads, err = reads(compiler); err != nil {
+		return nil, &Problem{Text: err.Error()}
+	}
+	if e.unsteady == "" && !o.NoCache {
+		e.cache = newCache()
+	}
+	if e.counts == nil {
+		e.counts = &Counts{}
+	}
+	return e, nil
 }
 
 // Revision names the policy and its datasets: the revision that the bundle's manifest states, if it does, then "+", and
