@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/halfdoor/halfdoor/gateway/accesslog"
 	"github.com/halfdoor/halfdoor/gateway/demo"
@@ -154,9 +156,16 @@ func TestClientGoesAway(t *testing.T) {
 }
 
 // TestBadPolicies gives the gateway policies that fail in every way: each call is refused and
-// recorded, and the gateway goes on.
+// recorded and counted for the alert, and the gateway goes on.
 func TestBadPolicies(t *testing.T) {
+	alerts, err := os.ReadFile("../deploy/prometheus-alerts.yaml")
+	check(t, err)
+	if !strings.Contains(string(alerts), `halfdoor_calls_total{outcome="policy-failed"}`) {
+		t.Error("no alert looks at failed policies")
+	}
 	for name, rule := range map[string]string{
+		"a loop":          "decision := {\"allow\": count([1 | some a in numbers.range(1, 100000); some b in numbers.range(1, 100000); a * b < 0]) == 0, \"reason\": {\"code\": \"ok\", \"text\": \"Ok.\"}}",
+		"an error":        `decision := {"allow": to_number(input.caller.issuer) > 0, "reason": {"code": "ok", "text": "Ok."}}`,
 		"undefined":       `decision := {"allow": true} if input.request.type == "Nothing"`,
 		"wrong shape":     `decision := "yes"`,
 		"unknown member":  `decision := {"allow": true, "dataset": "access", "reason": {"code": "ok", "text": "Ok."}, "surprise": 1}`,
@@ -168,12 +177,26 @@ func TestBadPolicies(t *testing.T) {
 			w := newWorld(t, withConfig(func(y string) string { return y + "policy:\n  bundle: bundle\n" }), withBundle(map[string]string{
 				"halfdoor/decision.rego": "package halfdoor\n\n# METADATA\n# entrypoint: true\n" + rule + "\n",
 			}))
+			status := 500
+			if name == "a loop" { // on another machine, or the next time, it might have ended
+				status = 503
+			}
+			begun := time.Now()
 			r := w.get(w.token("demo-access", demo.TokenOptions{}), "/Practitioner")
-			if r.status != 500 || r.code() != "policy-failed" {
+			if r.status != status || r.code() != "policy-failed" {
 				t.Fatalf("%d %s", r.status, r.body)
+			}
+			if took := time.Since(begun); took > 20*policies.DefaultBudget {
+				t.Errorf("refused after %v", took)
 			}
 			if rec := w.record(r); rec.Code != "policy-failed" || rec.Kind != accesslog.KindRefusal {
 				t.Errorf("record %+v", rec)
+			}
+			if _, metrics := w.ask("GET", "/metrics", ""); !strings.Contains(metrics, fmt.Sprintf(`outcome="policy-failed",status="%d"} 1`, status)) {
+				t.Error("the metrics do not count it")
+			}
+			if status, body := w.ask("GET", "/readyz", ""); status != 200 {
+				t.Errorf("readyz: %d %s", status, body)
 			}
 		})
 	}

@@ -90,12 +90,23 @@ func newMetrics(g *Gateway) *metrics {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "halfdoor_quota_patients_most", Help: "Patients that one actor was told of within the hour, of the actor with most."}, func() float64 {
 			return float64(g.usage().Most)
 		}),
+		decisionCounter("cache", func() uint64 { return g.current.Load().policies.Counts().Remembered }),
+		decisionCounter("rules", func() uint64 { return g.current.Load().policies.Counts().Evaluated }),
 		ehrCollector{g},
 		sinkCollector{g},
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m
+}
+
+// decisionCounter counts the policy's decisions that were come by in one way.
+func decisionCounter(from string, n func() uint64) prometheus.Collector {
+	return prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name:        "halfdoor_policy_decisions_total",
+		Help:        "Decisions of the policy, by whether the rules were run for them or one was remembered that was about the same. A policy that goes live begins at 0.",
+		ConstLabels: prometheus.Labels{"from": from},
+	}, func() float64 { return float64(n()) })
 }
 
 func flag(b bool) float64 {

@@ -3,7 +3,6 @@ package policies
 import (
 	"hash/maphash"
 	"sync"
-	"sync/atomic"
 )
 
 // What a cache holds at most, over all of its parts. A desk has some hundred different calls an hour; a policy that reads
@@ -15,10 +14,15 @@ const (
 	shards     = 16
 )
 
-// Counts tell how decisions were come by. Several engines may share one.
+// Counts tell how an engine's decisions were come by.
 type Counts struct {
-	Remembered atomic.Uint64 // taken from the cache
-	Evaluated  atomic.Uint64 // by running the rules, whatever came of it
+	Remembered uint64 // taken from the cache
+	Evaluated  uint64 // by running the rules, whatever came of it
+}
+
+// Counts is how many decisions there were so far.
+func (e *Engine) Counts() Counts {
+	return Counts{Remembered: e.remembered.Load(), Evaluated: e.evaluated.Load()}
 }
 
 // cache remembers the decisions of one engine. It belongs to the engine, so that another revision begins with nothing.

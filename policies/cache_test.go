@@ -168,8 +168,7 @@ func TestUnsteady(t *testing.T) {
 }
 
 func TestRemembers(t *testing.T) {
-	counts := &policies.Counts{}
-	e := load(t, policies.Options{Counts: counts})
+	e := load(t, policies.Options{})
 	first, err := e.Decide(context.Background(), call())
 	if err != nil {
 		t.Fatal(err)
@@ -185,7 +184,7 @@ func TestRemembers(t *testing.T) {
 	if d, err := e.Decide(context.Background(), differs); err != nil || d.Allow {
 		t.Errorf("%+v, %v", d, err)
 	}
-	if r, n := counts.Remembered.Load(), counts.Evaluated.Load(); r != 1 || n != 2 {
+	if r, n := e.Counts().Remembered, e.Counts().Evaluated; r != 1 || n != 2 {
 		t.Errorf("%d remembered, %d evaluated", r, n)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -193,42 +192,40 @@ func TestRemembers(t *testing.T) {
 	if _, err := e.Decide(ctx, call()); !errors.Is(err, context.Canceled) {
 		t.Errorf("who has gone is answered: %v", err)
 	}
-	plain := load(t, policies.Options{Counts: counts, NoCache: true})
+	plain := load(t, policies.Options{NoCache: true})
 	for range 2 {
 		if _, err := plain.Decide(context.Background(), call()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if r, n := counts.Remembered.Load(), counts.Evaluated.Load(); r != 1 || n != 4 {
+	if r, n := plain.Counts().Remembered, plain.Counts().Evaluated; r != 0 || n != 2 {
 		t.Errorf("%d remembered, %d evaluated", r, n)
 	}
 }
 
 // A failure is not remembered: it may have been the machine's.
 func TestFailuresAreNotRemembered(t *testing.T) {
-	counts := &policies.Counts{}
-	e := load(t, policies.Options{Counts: counts, Bundle: withRules(t, "package halfdoor\n\ndecision := 7\n")})
+	e := load(t, policies.Options{Bundle: withRules(t, "package halfdoor\n\ndecision := 7\n")})
 	for range 3 {
 		if _, err := e.Decide(context.Background(), call()); !errors.Is(err, policies.ErrShape) {
 			t.Fatal(err)
 		}
 	}
-	if n, _ := e.Cached(); n != 0 || counts.Evaluated.Load() != 3 {
-		t.Errorf("%d entries, %d evaluated", n, counts.Evaluated.Load())
+	if n, _ := e.Cached(); n != 0 || e.Counts().Evaluated != 3 {
+		t.Errorf("%d entries, %d evaluated", n, e.Counts().Evaluated)
 	}
 }
 
 // A flood of calls that all differ takes bounded memory, and does not push out what is asked for.
 func TestFlood(t *testing.T) {
-	counts := &policies.Counts{}
-	e := load(t, policies.Options{Counts: counts, Bundle: withRules(t, "package halfdoor\n\ndecision := {\"allow\": false, \"reason\": {\"code\": \"a\", \"text\": input.ticket.id}}\n")})
+	e := load(t, policies.Options{Bundle: withRules(t, "package halfdoor\n\ndecision := {\"allow\": false, \"reason\": {\"code\": \"a\", \"text\": input.ticket.id}}\n")})
 	ask := func(ticket string) {
 		if _, err := e.Decide(context.Background(), &policies.Input{Ticket: policies.Ticket{ID: ticket}}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	ask("T-1")
-	evaluated := counts.Evaluated.Load()
+	evaluated := e.Counts().Evaluated
 	const flood = 2 * policies.MaxEntries
 	for i := range flood {
 		ask(fmt.Sprintf("F-%d", i))
@@ -236,7 +233,7 @@ func TestFlood(t *testing.T) {
 			ask("T-1")
 		}
 	}
-	if got := counts.Evaluated.Load() - evaluated; got != flood {
+	if got := e.Counts().Evaluated - evaluated; got != flood {
 		t.Errorf("%d were evaluated: the call that was asked for all the time was forgotten", got)
 	}
 	if entries, bytes := e.Cached(); entries > policies.MaxEntries || entries < policies.MaxEntries/4 || bytes > policies.MaxBytes {

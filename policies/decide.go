@@ -28,16 +28,16 @@ func (e *Engine) Decide(ctx context.Context, in *Input) (*Decision, error) {
 		return nil, err
 	}
 	if e.cache == nil {
-		e.counts.Evaluated.Add(1)
+		e.evaluated.Add(1)
 		return e.decide(ctx, in)
 	}
 	var room [256]byte
 	key := e.reads.key(room[:0], in)
 	if d := e.cache.get(key); d != nil {
-		e.counts.Remembered.Add(1)
+		e.remembered.Add(1)
 		return d, nil
 	}
-	e.counts.Evaluated.Add(1)
+	e.evaluated.Add(1)
 	d, err := e.decide(ctx, in)
 	if err == nil { // a failure is told anew: it may pass
 		e.cache.put(key, d)

@@ -220,8 +220,7 @@ func TestRememberedAsDecided(t *testing.T) {
 	for range 250 {
 		rules := generated(r)
 		tree := generatedTree(t, rules)
-		counts := &policies.Counts{}
-		o := policies.Options{Bundle: tree, Counts: counts, Compartment: compartment}
+		o := policies.Options{Bundle: tree, Compartment: compartment}
 		cached, err := policies.Load(o)
 		if err != nil {
 			if strings.Contains(err.Error(), "match error") || strings.Contains(err.Error(), "undefined ref") {
@@ -233,7 +232,7 @@ func TestRememberedAsDecided(t *testing.T) {
 			// The two engines are of the same files and thus of one revision.
 			t.Fatalf("%s\nreads %v\n%s", rules, cached.Reads(), diff)
 		}
-		if counts.Remembered.Load() > 0 {
+		if cached.Counts().Remembered > 0 {
 			remembering++
 		}
 		for _, source := range []string{"", "a", "b"} {
@@ -250,8 +249,7 @@ func TestRememberedAsDecided(t *testing.T) {
 
 // The same of the default bundle, on calls of its desks.
 func TestDefaultRememberedAsDecided(t *testing.T) {
-	counts := &policies.Counts{}
-	cached, plain := load(t, policies.Options{Counts: counts}), load(t, policies.Options{NoCache: true})
+	cached, plain := load(t, policies.Options{}), load(t, policies.Options{NoCache: true})
 	r := rand.New(rand.NewPCG(5, 6))
 	for range 4000 {
 		in := randomInput(r)
@@ -265,8 +263,8 @@ func TestDefaultRememberedAsDecided(t *testing.T) {
 			t.Fatalf("%+v\nis remembered as %+v\nand decided as %+v", in, a, b)
 		}
 	}
-	if counts.Remembered.Load() < 1000 {
-		t.Errorf("%d were remembered", counts.Remembered.Load())
+	if cached.Counts().Remembered < 1000 {
+		t.Errorf("%d were remembered", cached.Counts().Remembered)
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/halfdoor/halfdoor/transforms"
@@ -38,8 +39,6 @@ type Options struct {
 	// Budget is the longest that one decision may take before it counts as failed. Default 1 s. The decisions of the
 	// default bundle take less than a millisecond; the rest is for a container that is not given the processor for a while.
 	Budget time.Duration
-	// Counts are told how each decision was come by. Default: nobody asks.
-	Counts *Counts
 	// NoCache has every call decided by running the rules, which is for measuring and for looking at how a decision comes about.
 	NoCache bool
 }
@@ -60,7 +59,8 @@ type Engine struct {
 	reads    leaves
 	unsteady string // why decisions are not remembered, or ""
 	cache    *cache // nil: they are not
-	counts   *Counts
+
+	remembered, evaluated atomic.Uint64
 }
 
 // Load reads and compiles a bundle. It reports every problem that it finds at once: the error joins a [*Problem] for
@@ -96,16 +96,13 @@ func Load(o Options) (*Engine, error) {
 	}
 	e := &Engine{
 		revision: src.revision(), budget: o.Budget, question: question, plans: plans, labels: labels, offers: statedOffers(src), switched: switched,
-		unsteady: unsteady(compiler), counts: o.Counts,
+		unsteady: unsteady(compiler),
 	}
 	if e.reads, err = reads(compiler); err != nil {
 		return nil, &Problem{Text: err.Error()}
 	}
 	if e.unsteady == "" && !o.NoCache {
 		e.cache = newCache()
-	}
-	if e.counts == nil {
-		e.counts = &Counts{}
 	}
 	return e, nil
 }
