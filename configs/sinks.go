@@ -15,18 +15,18 @@ type Sink struct {
 	// first record of the log.
 	Name string `yaml:"name"`
 
-	// Kind is what it hands records to: "syslog" (RFC 5424 over TLS, RFC 5425) or "fhir" (AuditEvents of IHE BALP, on a
-	// server that lets clients give ids). Required.
+	// Kind is what it hands records to: "syslog" (RFC 5424 over TLS, RFC 5425), "fhir" (AuditEvents of IHE BALP, on a
+	// server that lets clients give ids) or "otlp" (logs, to an OpenTelemetry collector by HTTP in JSON). Required.
 	Kind string `yaml:"kind"`
 
 	// Address is host and port of the syslog server; the port is mostly 6514. Required there, and of no use elsewhere.
 	Address string `yaml:"address"`
 
-	// URL is the base URL of the FHIR server: https, or http where the host is loopback. Required there, and of no use
-	// elsewhere.
+	// URL is the base URL of the FHIR server, or the collector's for logs with its path, mostly /v1/logs: https, or http
+	// where the host is loopback. Required there, and of no use elsewhere.
 	URL string `yaml:"url"`
 
-	// Bearer is sent to the FHIR server as a bearer token. Default none.
+	// Bearer is sent to the FHIR server or collector as a bearer token. Default none.
 	Bearer Secret `yaml:"bearer"`
 
 	// CA is a PEM file of the authorities that may certify the server. Default: those of the system.
@@ -51,7 +51,7 @@ func (c *Config) validateSinks(r *report) {
 			names = append(names, s.Name)
 		}
 		if r.required(at+".kind", s.Kind) {
-			r.oneOf(at+".kind", s.Kind, "syslog", "fhir")
+			r.oneOf(at+".kind", s.Kind, "syslog", "fhir", "otlp")
 		}
 		s.validate(at, r)
 	}
@@ -70,7 +70,7 @@ func (s *Sink) validate(at string, r *report) {
 		}
 		useless("url", s.URL != "")
 		useless("bearer", s.Bearer.IsSet())
-	case "fhir":
+	case "fhir", "otlp":
 		if r.required(at+".url", s.URL) {
 			if u := r.url(at+".url", s.URL, true); u != nil && u.Scheme == "http" && !loopback(u.Hostname()) {
 				r.add(at+".url", "want https, or a host on loopback")

@@ -80,13 +80,16 @@ func (g *Gateway) peer(cfg *configs.Config, c *configs.Sink) (sinks.Peer, error)
 	if c.Kind == "syslog" {
 		return sinks.NewSyslog(sinks.SyslogOptions{Address: c.Address, TLS: t, Hostname: own, Origin: g.log.Origin()})
 	}
-	events, err := balp.New(balp.Options{Origin: g.log.Origin(), Host: own, Sentence: Sentence})
-	if err != nil {
-		return nil, err
-	}
 	client := &http.Client{
 		Transport:     &http.Transport{TLSClientConfig: t, Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, IdleConnTimeout: time.Minute},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // records go where they were meant to
+	}
+	if c.Kind == "otlp" {
+		return sinks.NewOTLP(sinks.OTLPOptions{URL: c.URL, Bearer: c.Bearer.Bytes(), Client: client, Origin: g.log.Origin(), Host: own})
+	}
+	events, err := balp.New(balp.Options{Origin: g.log.Origin(), Host: own, Sentence: Sentence})
+	if err != nil {
+		return nil, err
 	}
 	return sinks.NewFHIR(sinks.FHIROptions{BaseURL: c.URL, Bearer: c.Bearer.Bytes(), Client: client, Events: events})
 }
