@@ -417,3 +417,32 @@ func TestDecisionLog(t *testing.T) {
 		t.Errorf("the patient is named: %s", posted)
 	}
 }
+
+// TestCheckAsksBundleServer has "halfdoor check --online" look at what a gateway would get.
+func TestCheckAsksBundleServer(t *testing.T) {
+	b := newBoard(t)
+	w := newWorld(t, b.config())
+	cfg, err := configs.Load(w.made.Config)
+	check(t, err)
+	ask := func() gateway.Finding {
+		t.Helper()
+		for _, f := range gateway.Check(t.Context(), cfg, true, time.Now) {
+			if f.Item == "policy, online" {
+				return f
+			}
+		}
+		t.Fatal("the server was not asked")
+		return gateway.Finding{}
+	}
+	if f := ask(); f.Err == nil {
+		t.Errorf("with the server down: %+v", f)
+	}
+	b.publish(b.saying("r-one"))
+	if f := ask(); f.Err != nil || !strings.HasPrefix(f.Note, "revision r-one+") {
+		t.Errorf("%+v", f)
+	}
+	b.publish(anyones(t))
+	if f := ask(); f.Err == nil || !strings.Contains(f.Err.Error(), ".signatures.json") {
+		t.Errorf("unsigned: %+v", f)
+	}
+}

@@ -40,6 +40,10 @@ func Check(ctx context.Context, cfg *configs.Config, online bool, now func() tim
 		look("admin.tls", "certificate and key", err)
 	}
 	found = append(found, checkPolicy(cfg))
+	if cfg.Policy.Server != nil && online {
+		note, err := fetchPolicy(ctx, cfg)
+		look("policy, online", note, err)
+	}
 	tokens, err := vault.Open(vault.Options{Keyset: cfg.Vault.Keyset.Bytes(), Now: now})
 	if err == nil {
 		err = tokens.Close()
@@ -89,6 +93,25 @@ func checkPolicy(cfg *configs.Config) Finding {
 		f.Note = fmt.Sprintf("revision %s, datasets %v", engine.Revision(), engine.Datasets())
 	}
 	return f
+}
+
+// fetchPolicy asks the bundle server, and checks what it has as the gateway would.
+func fetchPolicy(ctx context.Context, cfg *configs.Config) (note string, err error) {
+	o, err := deliveryOf(cfg)
+	if err != nil {
+		return "", err
+	}
+	o.Status, o.DecisionLogs = false, delivery.DecisionLogs{} // a check is no gateway
+	o.Told = func(error) {}
+	o.Activate = func(ctx context.Context, tree fs.FS) error {
+		engine, err := CheckBundle(ctx, tree)
+		if err == nil {
+			note = fmt.Sprintf("revision %s, datasets %v", engine.Revision(), engine.Datasets())
+		}
+		return err
+	}
+	err = delivery.Once(ctx, o)
+	return note, err
 }
 
 // checkLog looks at the log's keys; the folder is the running gateway's.

@@ -16,12 +16,15 @@ import (
 // Policies compiles a bundle in a folder or tarball; the empty name is the default bundle. Its tests are not run, and a
 // tarball's signature is not asked for.
 func Policies(name string) (*policies.Engine, error) {
-	tree, err := bundleOf(&configs.Policy{Bundle: name})
+	tree, err := Bundle(name)
 	if err != nil {
 		return nil, err
 	}
 	return compiled(tree)
 }
+
+// Bundle opens a bundle in a folder or tarball; the empty name is the default bundle. A tarball's signature is not asked for.
+func Bundle(name string) (fs.FS, error) { return bundleOf(&configs.Policy{Bundle: name}) }
 
 // policiesOf is what a configuration's own bundle comes to; everything is checked.
 func policiesOf(c *configs.Policy) (*policies.Engine, error) {

@@ -8,7 +8,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/halfdoor/halfdoor/configs"
+	"github.com/halfdoor/halfdoor/gateway"
 	"github.com/halfdoor/halfdoor/policies"
+	"github.com/halfdoor/halfdoor/policies/delivery"
 )
 
 func policyCommand() *cobra.Command {
@@ -53,6 +56,9 @@ func (b *bundleArg) folder(args []string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if cfg.Policy.Server != nil { // what it sent last, if it has sent anything
+		return delivery.Kept(cfg.Policy.Persist), nil
+	}
 	return cfg.Policy.Bundle, nil
 }
 
@@ -65,8 +71,8 @@ func tree(folder string) (fs.FS, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !info.IsDir() {
-		return nil, fmt.Errorf("%s is no folder", folder)
+	if !info.IsDir() && !(&configs.Policy{Bundle: folder}).Tarball() {
+		return nil, fmt.Errorf("%s is no folder and no .tar.gz", folder)
 	}
-	return os.DirFS(folder), nil
+	return gateway.Bundle(folder)
 }

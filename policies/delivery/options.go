@@ -33,6 +33,8 @@ type Options struct {
 	Activate func(ctx context.Context, tree fs.FS) error
 	// Told is called after each attempt to get a bundle, with why it failed, or nil. Required.
 	Told func(error)
+	once bool // the server is asked once, and nothing kept
+
 	// Logger is for what OPA's plugins tell an operator. Default: nowhere.
 	Logger zerolog.Logger
 }
@@ -153,6 +155,9 @@ func (o *Options) document() object {
 func (o *Options) source(b object) object {
 	b["service"], b["persist"], b["size_limit_bytes"] = serviceName, true, maxFile
 	delete(b, "signing")
+	if o.once {
+		b["trigger"], b["persist"] = "manual", false
+	}
 	if len(o.Signing.Keys) > 0 {
 		b["signing"] = object{"scope": o.Signing.Scope} // even where empty: it is what makes a signature required
 	}
