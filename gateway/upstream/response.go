@@ -51,7 +51,7 @@ func (e *EHR) accept(resp *http.Response, b *body, writes bool) (*Response, *Err
 		Status:          resp.StatusCode,
 		ETag:            entityTag(resp.Header.Get("ETag")),
 		LastModified:    httpDate(resp.Header.Get("Last-Modified")),
-		RetryAfter:      retryAfter(resp.Header.Get("Retry-After")),
+		RetryAfter:      e.retryAfter(resp.Header.Get("Retry-After")),
 		Location:        location(resp.Header.Get("Location")),
 		ContentLocation: location(resp.Header.Get("Content-Location")),
 		Body:            b,
@@ -102,10 +102,23 @@ func httpDate(value string) string {
 	return t.UTC().Format(http.TimeFormat)
 }
 
-// retryAfter returns a header's value where it is seconds, of at most a day, or a date (RFC 9110, section 10.2.3).
-func retryAfter(value string) string {
-	if n, err := strconv.ParseUint(value, 10, 32); err == nil {
-		return strconv.FormatUint(min(n, uint64((24*time.Hour).Seconds())), 10)
+// longestWait is what a client is told at most of when to come back.
+const longestWait = 24 * time.Hour
+
+// retryAfter returns a header's value where it is seconds, or a date, of at most a day (RFC 9110, section 10.2.3).
+func (e *EHR) retryAfter(value string) string {
+	if value == "" {
+		return ""
 	}
-	return httpDate(value)
+	if n, err := strconv.ParseUint(value, 10, 32); err == nil {
+		return strconv.FormatUint(min(n, uint64(longestWait.Seconds())), 10)
+	}
+	date := httpDate(value)
+	if date == "" {
+		return ""
+	}
+	if at, err := http.ParseTime(date); err == nil && at.Sub(e.o.Now()) > longestWait {
+		return e.o.Now().Add(longestWait).UTC().Format(http.TimeFormat)
+	}
+	return date
 }

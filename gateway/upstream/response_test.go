@@ -229,3 +229,27 @@ func TestNothingIsFollowedOrKept(t *testing.T) {
 		t.Error("a redirect was followed")
 	}
 }
+
+// A client is never told to come back in more than a day, in whichever form.
+func TestRetryAfterIsBounded(t *testing.T) {
+	clock := newClock() // noon of 1 May 2031, a Thursday
+	for said, told := range map[string]string{
+		"86401":                         "86400",
+		"Fri, 02 May 2031 11:59:59 GMT": "Fri, 02 May 2031 11:59:59 GMT",
+		"Fri, 02 May 2031 12:00:01 GMT": "Fri, 02 May 2031 12:00:00 GMT",
+		"Thu, 01 Jan 2099 00:00:00 GMT": "Fri, 02 May 2031 12:00:00 GMT",
+	} {
+		s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", said)
+			w.WriteHeader(http.StatusTooManyRequests)
+		})
+		resp, err := ehr(t, s.URL, func(o *upstream.Options) { o.Now = clock.now }).Do(t.Context(), patient)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.RetryAfter != told {
+			t.Errorf("%q is told as %q, want %q", said, resp.RetryAfter, told)
+		}
+	}
+}
