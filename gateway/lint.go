@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"io/fs"
 	"slices"
 
@@ -54,4 +55,9 @@ func definitions() policies.Definitions {
 // Fates tells what becomes of each element of a resource type under a dataset.
 func Fates(ds *transforms.Dataset, kind string) []policies.Fate {
 	return policies.Fates(ds, kind, definitions())
+}
+
+// Compare says what another bundle does otherwise.
+func Compare(ctx context.Context, before, after fs.FS) ([]policies.Change, error) {
+	return policies.Compare(ctx, policyOptions(before), policyOptions(after))
 }

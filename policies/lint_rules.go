@@ -135,6 +135,30 @@ func (l *linter) values(file string, rule *ast.Rule, enums map[string][]string) 
 	})
 }
 
+// compared are the texts that rules compare a field of the input with.
+func compared(modules map[string]*ast.Module, field string) (all []string) {
+	take := func(t *ast.Term, values ...*ast.Term) {
+		if ref, ok := t.Value.(ast.Ref); ok && ref.String() == field {
+			for _, v := range values {
+				if text, ok := v.Value.(ast.String); ok {
+					all = append(all, string(text))
+				}
+			}
+		}
+	}
+	for _, module := range modules {
+		ast.WalkExprs(module, func(e *ast.Expr) bool {
+			if e.IsCall() && len(e.Operands()) == 2 {
+				left, right := e.Operand(0), e.Operand(1)
+				take(left, append(members(right), right)...)
+				take(right, left)
+			}
+			return false
+		})
+	}
+	return all
+}
+
 func members(t *ast.Term) (all []*ast.Term) {
 	each := func(t *ast.Term) { all = append(all, t) }
 	switch v := t.Value.(type) {
