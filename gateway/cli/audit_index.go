@@ -88,6 +88,9 @@ func indexOne(c *cobra.Command, dir string, tell, quiet bool) error {
 // sources are what answers questions about the logs: their indexes where these can be used.
 func (r *reader) sources(c *cobra.Command) {
 	for _, dir := range r.logs {
+		if first, err := accesslog.First(dir); err == nil && first > 0 {
+			fmt.Fprintf(c.ErrOrStderr(), "halfdoor: note: %s: the first %d records were removed by retention, and nothing is said of them\n", dir, first)
+		}
 		source := accesslog.Source(nil)
 		if !r.plain {
 			x, err := index.Open(dir)

@@ -80,6 +80,7 @@ type logMeasurement struct {
 	Count     int64   `json:"count"`             // what was measured
 	Bytes     float64 `json:"bytes,omitempty"`   // of a record, on the disk
 	Records   int64   `json:"records,omitempty"` // of the log that was asked
+	CPU       float64 `json:"cpu_ms,omitempty"`  // processor time of one question
 }
 
 func (r *logRun) run(ctx context.Context) error {
@@ -125,9 +126,9 @@ func (r *logRun) run(ctx context.Context) error {
 	}
 	fmt.Fprintf(r.out, "Disk: %s. %d processors, %s, %s/%s.\n\n", kind, runtime.GOMAXPROCS(0), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	w := tabwriter.NewWriter(r.out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "case\tengine\tcallers\ta second\tp50 ms\tp99 ms\tbytes\t")
+	fmt.Fprintln(w, "case\tengine\tcallers\ta second\tp50 ms\tp99 ms\tcpu ms\tbytes\t")
 	for _, m := range all {
-		fmt.Fprintf(w, "%s\t%s\t%d\t%.0f\t%s\t%s\t%s\t\n", m.Case, m.Engine, m.Callers, m.PerSecond, figure(m.P50, 2), figure(m.P99, 2), figure(m.Bytes, 0))
+		fmt.Fprintf(w, "%s\t%s\t%d\t%.0f\t%s\t%s\t%s\t%s\t\n", m.Case, m.Engine, m.Callers, m.PerSecond, figure(m.P50, 2), figure(m.P99, 2), figure(m.CPU, 2), figure(m.Bytes, 0))
 	}
 	return w.Flush()
 }
@@ -270,6 +271,10 @@ func (r *logRun) index(ctx context.Context, dir string) (m logMeasurement, x *in
 func (r *logRun) whoSaw(name string, times int, source accesslog.Source) (m logMeasurement, err error) {
 	var s samples
 	found := 0
+	start, err := cpu()
+	if err != nil {
+		return m, err
+	}
 	for i := range times {
 		patient := logPatient(i * 7919 % logPatients)
 		begun := time.Now()
@@ -288,7 +293,12 @@ func (r *logRun) whoSaw(name string, times int, source accesslog.Source) (m logM
 	if found == 0 {
 		return m, errors.New("nobody was seen")
 	}
+	end, err := cpu()
+	if err != nil {
+		return m, err
+	}
 	m = s.measurement(name, "accesslog", 1)
+	m.CPU = float64(end-start) / float64(times) / float64(time.Millisecond)
 	m.Records = int64(r.records)
 	return m, nil
 }

@@ -28,7 +28,7 @@ func Open(dir string) (*Index, error) {
 	if err := check(dir); err != nil {
 		return nil, err
 	}
-	db, err := open(filepath.Join(dir, fileName), "mode=ro&_pragma=query_only(1)&_pragma=busy_timeout(5000)")
+	db, err := open(filepath.Join(dir, fileName), "mode=ro&_pragma=query_only(1)&_pragma=cache_size(-32768)&_pragma=busy_timeout(5000)")
 	if err != nil {
 		return nil, err
 	}
