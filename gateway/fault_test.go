@@ -19,7 +19,10 @@ import (
 )
 
 // fullDisk is the real file system until it is full.
-type fullDisk struct{ full atomic.Bool }
+type fullDisk struct {
+	full atomic.Bool
+	free atomic.Int64 // bytes; 0 for plenty
+}
 
 func (d *fullDisk) OpenFile(name string, flag int) (accesslog.File, error) {
 	if d.full.Load() {
@@ -33,7 +36,12 @@ func (d *fullDisk) Rename(from, to string) error { return os.Rename(from, to) }
 
 func (d *fullDisk) Remove(name string) error { return os.Remove(name) }
 
-func (d *fullDisk) Free(string) (int64, error) { return 1 << 40, nil }
+func (d *fullDisk) Free(string) (int64, error) {
+	if n := d.free.Load(); n != 0 {
+		return n, nil
+	}
+	return 1 << 40, nil
+}
 
 func (d *fullDisk) SyncDir(dir string) error {
 	f, err := os.Open(dir)

@@ -1,0 +1,103 @@
+package gateway_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/halfdoor/halfdoor/gateway/accesslog"
+	"github.com/halfdoor/halfdoor/gateway/demo"
+)
+
+// refusals reads how many calls the records of refusals stand for, by code, and how many records there are.
+func (w *world) refusals() (calls map[string]int, records, begun int) {
+	w.t.Helper()
+	calls = map[string]int{}
+	for r, err := range accesslog.Read(w.made.LogDir) {
+		check(w.t, err)
+		switch {
+		case r.Kind == accesslog.KindRefusal:
+			calls[r.Code] += max(1, r.Count)
+			records++
+			if r.Count > 0 && (r.Status == 0 || r.Source == "" || !strings.HasPrefix(r.Detail, "summed from ")) {
+				w.t.Errorf("sum %+v", r)
+			}
+		case r.Code == "refusals-summed":
+			begun++
+		}
+	}
+	return calls, records, begun
+}
+
+// A flood of calls without a good token is summed: each call counts, few have records, and whoever has a
+// token has a record of each call.
+func TestFloodIsSummed(t *testing.T) {
+	w := newWorld(t)
+	const many = 250
+	for range many {
+		if r := w.get("", "/Practitioner"); r.status != 401 {
+			t.Fatalf("%d %s", r.status, r.body)
+		}
+		if r := w.get("eyJhbGciOiJub25lIn0.e30.", "/Practitioner"); r.status != 401 {
+			t.Fatalf("%d %s", r.status, r.body)
+		}
+	}
+	r := w.get(w.token("demo-access", demo.TokenOptions{}), "/Practitioner")
+	if r.status != 200 {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	w.record(r)
+	check(t, w.close())
+	calls, records, begun := w.refusals()
+	total := 0
+	for code, n := range calls {
+		if n != many {
+			t.Errorf("%d of %s", n, code)
+		}
+		total += n
+	}
+	// A busy machine may take longer than one period.
+	if total != 2*many || records >= 2*many || begun < 1 {
+		t.Errorf("%d calls in %d records, %d beginnings: %v", total, records, begun, calls)
+	}
+	w.verify()
+}
+
+// The log lives on its reserve: who has no token gets no records of their own any more, who has one does;
+// and all of it is told.
+func TestReserveIsForTheAuthenticated(t *testing.T) {
+	disk := &fullDisk{}
+	disk.free.Store(10 << 20)
+	w := newWorld(t, withLog(disk))
+	if status, body := w.ask("GET", "/readyz", ""); status != 200 || !strings.Contains(body, "degraded: the access log's disk has 10485760 bytes left") || !strings.Contains(body, "reserve is spent") {
+		t.Errorf("readyz: %d %s", status, body)
+	}
+	_, metrics := w.ask("GET", "/metrics", "")
+	for _, line := range []string{"halfdoor_access_log_space_low 1", "halfdoor_access_log_reserve_spent 1", "halfdoor_access_log_free_bytes 1.048576e+07", "halfdoor_access_log_upkeep_healthy 1"} {
+		if !strings.Contains(metrics, line) {
+			t.Errorf("the metrics do not say %q", line)
+		}
+	}
+	if !strings.Contains(w.operator.String(), `"reserve_spent":true`) {
+		t.Errorf("the operator's log does not say so: %s", w.operator.String())
+	}
+	for range 5 {
+		if r := w.get("", "/Practitioner"); r.status != 401 {
+			t.Fatalf("%d %s", r.status, r.body)
+		}
+	}
+	r := w.get(w.token("demo-access", demo.TokenOptions{}), "/Practitioner")
+	if r.status != 200 {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	w.record(r)
+	check(t, w.close())
+	calls, records, begun := w.refusals()
+	total := 0
+	for _, n := range calls {
+		total += n
+	}
+	if len(calls) != 1 || total != 5 || records > 2 || begun < 1 {
+		t.Errorf("%v in %d records, %d beginnings", calls, records, begun)
+	}
+	w.verify()
+}
