@@ -78,7 +78,7 @@ func (q *query) confirmed(body io.ReadCloser) (io.ReadCloser, error) {
 	}
 	doc := gjson.ParseBytes(all)
 	if doc.Get("resourceType").Str != "Bundle" {
-		if q.stranger(doc) != "" {
+		if !q.admission.req.Interaction.Searches() && q.stranger(doc) != "" {
 			return nil, refusal("not-found")
 		}
 		return io.NopCloser(bytes.NewReader(all)), nil

@@ -60,7 +60,11 @@ func (q *query) filled(ctx context.Context, c *call, path, raw string, body io.R
 		if err != nil {
 			return nil, err
 		}
-		if !s.take(gjson.ParseBytes(doc), skip) {
+		page := gjson.ParseBytes(doc)
+		if !searched(page) {
+			return nil, refusal("ehr-invalid")
+		}
+		if !s.take(page, skip) {
 			q.strangers, q.skips = s.left, s.skips
 			return io.NopCloser(strings.NewReader(s.bundle())), nil
 		}
@@ -73,6 +77,18 @@ func (q *query) filled(ctx context.Context, c *call, path, raw string, body io.R
 		}
 		body = resp.Body
 	}
+}
+
+// searched says whether an answer is the page of a search, of which each part is there once: what is made anew of it, the filter
+// cannot find wrong any more.
+func searched(doc gjson.Result) bool {
+	parts := map[string]int{}
+	doc.ForEach(func(name, _ gjson.Result) bool {
+		parts[name.Str]++
+		return true
+	})
+	return parts["resourceType"] == 1 && parts["type"] == 1 && parts["entry"] <= 1 && parts["link"] <= 1 &&
+		doc.Get("resourceType").Str == "Bundle" && doc.Get("type").Str == "searchset"
 }
 
 // scanner makes one page of several.

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/tidwall/gjson"
@@ -245,5 +246,34 @@ func TestGranularRefused(t *testing.T) {
 	}
 	if spy.asked() != 0 {
 		t.Error("the EHR was asked to write")
+	}
+}
+
+// TestGranularNonsense has an EHR that answers such a search with something else: it is refused, and not taken for nothing found.
+func TestGranularNonsense(t *testing.T) {
+	var says atomic.Pointer[string]
+	w := newWorld(t, withEHR(http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) {
+		out.Header().Set("Content-Type", "application/fhir+json")
+		_, _ = out.Write([]byte(*says.Load()))
+	})))
+	token := w.partly("system/Appointment.rs?status=booked")
+	const booked = `{"resource":{"resourceType":"Appointment","id":"1","status":"booked"}}`
+	for _, c := range []struct{ name, body, want string }{
+		{"an outcome", `{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"exception"}]}`, "502 ehr-invalid"},
+		{"a history", `{"resourceType":"Bundle","type":"history","entry":[` + booked + `]}`, "502 ehr-invalid"},
+		{"entries twice", `{"resourceType":"Bundle","type":"searchset","entry":[` + booked + `],"entry":[]}`, "502 ehr-invalid"},
+		{"no type", `{"resourceType":"Bundle","entry":[` + booked + `]}`, "502 ehr-invalid"},
+		{"a resource twice", `{"resourceType":"Bundle","type":"searchset","entry":[{"resource":{"resourceType":"Appointment","id":"1","status":"fulfilled","status":"booked"}}]}`, "502 ehr-invalid"},
+		{"an array", `[` + booked + `]`, "502 ehr-invalid"},
+		{"half", `{"resourceType":"Bundle","type":"searchset","entry":[` + booked, "502 ehr-invalid"},
+		{"more than can be compared", `{"resourceType":"Bundle","type":"searchset","entry":[` + booked + `],"x":"` + strings.Repeat("x", 4<<20) + `"}`, "502 ehr-too-large"},
+	} {
+		says.Store(&c.body)
+		w.refused(w.get(token, "/Appointment"), c.name, c.want)
+	}
+	good := `{"resourceType":"Bundle","type":"searchset","entry":[` + booked + `]}`
+	says.Store(&good)
+	if r := w.get(token, "/Appointment"); r.status != 200 || r.json().Get("entry.#").Int() != 1 {
+		t.Errorf("one: %d %s", r.status, r.body)
 	}
 }
