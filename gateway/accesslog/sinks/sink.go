@@ -1,4 +1,4 @@
-// Package sinks hands the records of the access log on: to a syslog server, a FHIR server, PostgreSQL and
+// Package sinks hands the records of the access log on: to a syslog server, a FHIR server and
 // an OpenTelemetry collector.
 //
 // The log on the disk stays the record. A sink reads it from a cursor of its own, behind what is durable,

@@ -21,7 +21,7 @@ type SyslogOptions struct {
 	Hostname string      // of the gateway, in the messages
 	Origin   string      // of the log
 	// Settle is how long a batch that was written waits for the connection to break; default 200ms. Syslog has no
-	// acknowledgement (RFC 5425, section 5.4 of RFC 5424): a peer that is gone shows only then.
+	// acknowledgement: a peer that is gone shows only then.
 	Settle time.Duration
 }
 
