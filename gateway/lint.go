@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"slices"
 
@@ -60,4 +61,18 @@ func Fates(ds *transforms.Dataset, kind string) []policies.Fate {
 // Compare says what another bundle does otherwise.
 func Compare(ctx context.Context, before, after fs.FS) ([]policies.Change, error) {
 	return policies.Compare(ctx, policyOptions(before), policyOptions(after))
+}
+
+// ImportAnonymizer makes a dataset of a rule file of Microsoft's Tools for Health Data Anonymization, as YAML. It is one that
+// would load.
+func ImportAnonymizer(doc []byte, types []string, title string) ([]byte, error) {
+	imported, err := policies.ImportAnonymizer(doc, types, definitions())
+	if err != nil {
+		return nil, err
+	}
+	ds := &transforms.Dataset{Name: title, Title: title, Version: 1, Resources: imported.Rows}
+	if _, err := transforms.Compile(ds, fhir.PatientCompartment()); err != nil {
+		return nil, err
+	}
+	return imported.YAML(title), errors.Join(checkDataset(ds)...)
 }

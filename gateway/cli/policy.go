@@ -23,7 +23,7 @@ configuration's is meant (--config FILE), or the one inside the program.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(policyTestCommand(), policyLintCommand(), policyExplainCommand(), policyDiffCommand(), policyReplayCommand(), policyBundleCommand())
+	c.AddCommand(policyTestCommand(), policyLintCommand(), policyExplainCommand(), policyDiffCommand(), policyImportCommand(), policyReplayCommand(), policyBundleCommand())
 	return c
 }
 
