@@ -13,6 +13,11 @@ type Policy struct {
 	// Default none: the bundle inside the program. It is watched.
 	Bundle string `yaml:"bundle"`
 
+	// Shadow is a candidate for the next bundle, a folder or tarball: it is asked about the same calls, off their way, and where
+	// it would decide otherwise is counted and logged, without any effect. Default none. It is watched. One that does not
+	// compile, or fails its own tests, is told of, and leaves everything as it is.
+	Shadow string `yaml:"shadow"`
+
 	// Server is an HTTP server from which the bundle comes, in place of bundle. Default none. This and what it goes by last as
 	// long as the process: a reload that changes them is refused. With the server down, a start takes the last good bundle of
 	// persist; without one the gateway is not ready, and refuses every call as policy-missing until a bundle came.
@@ -115,12 +120,14 @@ type DecisionLogs struct {
 }
 
 // Tarball tells whether bundle names a tarball.
-func (p *Policy) Tarball() bool {
-	return strings.HasSuffix(p.Bundle, ".tar.gz") || strings.HasSuffix(p.Bundle, ".tgz")
+func (p *Policy) Tarball() bool { return tarball(p.Bundle) }
+
+func tarball(name string) bool {
+	return strings.HasSuffix(name, ".tar.gz") || strings.HasSuffix(name, ".tgz")
 }
 
-func (p *Policy) bundleKind() fileKind {
-	if p.Tarball() {
+func bundleKind(name string) fileKind {
+	if tarball(name) {
 		return publicFile
 	}
 	return readDir

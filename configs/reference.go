@@ -50,7 +50,8 @@ func (c *Config) eachFile(visit func(path string, file *string, kind fileKind)) 
 		visit(index("issuers", i)+".keys_file", &c.Issuers[i].KeysFile, publicFile)
 		visit(index("issuers", i)+".metadata_file", &c.Issuers[i].MetadataFile, publicFile)
 	}
-	visit("policy.bundle", &c.Policy.Bundle, c.Policy.bundleKind())
+	visit("policy.bundle", &c.Policy.Bundle, bundleKind(c.Policy.Bundle))
+	visit("policy.shadow", &c.Policy.Shadow, bundleKind(c.Policy.Shadow))
 	if s := c.Policy.Server; s != nil {
 		visit("policy.server.certificate", &s.Certificate, publicFile)
 		visit("policy.server.key", &s.Key, keyFile)

@@ -55,6 +55,9 @@ func (c *Config) validateStores(r *report) {
 	if overlap(c.Policy.Bundle, c.AccessLog.Dir) || overlap(c.Policy.Bundle, c.Vault.Dir) {
 		r.add("policy.bundle", "must be apart from vault.dir and access_log.dir")
 	}
+	if overlap(c.Policy.Shadow, c.AccessLog.Dir) || overlap(c.Policy.Shadow, c.Vault.Dir) {
+		r.add("policy.shadow", "must be apart from vault.dir and access_log.dir")
+	}
 }
 
 func (c *Config) validateLimits(r *report) {

@@ -11,6 +11,9 @@ import (
 // events when it is full. The access record is another thing, and does not go by it.
 func (c *call) consult(ctx context.Context, in *policies.Input) (*policies.Decision, error) {
 	dec, err := c.gen.policies.Decide(ctx, in)
+	if err == nil {
+		c.gen.shadow.compare(in, dec)
+	}
 	if d := c.g.delivery.Load(); d != nil && d.Logs() {
 		if lost := d.Log(ctx, c.decision(in, dec, err)); lost != nil {
 			c.g.metrics.undecided.Inc()

@@ -180,6 +180,7 @@ func New(o Options) (*Gateway, error) {
 	if len(g.crowded()) > 0 {
 		logNews(g.logger)(log.Space(), log.Neglect())
 	}
+	gen.shadow = g.cast(cfg)
 	g.current.Store(gen)
 	if err := g.Act("start", o.Version+", policy "+gen.policies.Revision()); err != nil {
 		gen.release()
@@ -212,6 +213,7 @@ func (g *Gateway) Reload(cfg *configs.Config, loadErr error) error {
 			}
 			if gen, err = build(cfg, engine, before, g.replays, g.breakerChanged, g.now); err == nil {
 				gen.waiting = before.waiting
+				gen.shadow = g.cast(cfg)
 				if g.keepSwitches != nil {
 					if err = g.keepSwitches(switchesFile(cfg)); err != nil {
 						gen.release()

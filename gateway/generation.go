@@ -38,6 +38,7 @@ type generation struct {
 type parts struct {
 	auth     *auth.Authenticator
 	vault    *vault.Vault
+	shadow   *shadow // nil: the configuration names none
 	routes   []*route
 	trusts   map[clientKey][]string
 	bindings map[clientKey]string
@@ -320,6 +321,7 @@ func (p *parts) close() {
 	for _, r := range p.routes {
 		r.ehr.Close()
 	}
+	p.shadow.close()
 	if p.auth != nil {
 		p.auth.Close()
 	}

@@ -93,6 +93,7 @@ func newMetrics(g *Gateway) *metrics {
 		decisionCounter("cache", func() uint64 { return g.current.Load().policies.Counts().Remembered }),
 		decisionCounter("rules", func() uint64 { return g.current.Load().policies.Counts().Evaluated }),
 		ehrCollector{g},
+		shadowCollector{g},
 		sinkCollector{g},
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),

@@ -252,6 +252,9 @@ func (g *Gateway) status() any {
 	if len(g.outlets.all) > 0 {
 		s["sinks"] = g.outlets.statuses()
 	}
+	if gen.shadow != nil {
+		s["shadow"] = gen.shadow.status(gen.policies.Revision())
+	}
 	if err := g.log.Err(); err != nil {
 		s["access_log"] = err.Error()
 	}
