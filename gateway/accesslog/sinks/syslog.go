@@ -28,13 +28,23 @@ type SyslogOptions struct {
 // Syslog writes records as RFC 5424 messages over TLS (RFC 5425). The message's text is the record's line as it is in
 // the log, so that its hash can be made again; number, kind and ticket are structured data beside it.
 //
-// A receiver does not say what it has stored. Whatever was sent on a connection that breaks within Settle is sent again;
-// what a receiver loses later shows as a gap in the numbers.
+// A receiver does not say what it has stored. A batch is sent again where the connection breaks within Settle, and after
+// any break the last messages before it (a thousand, or 1 MiB) come first on the next connection. What a receiver loses
+// beyond that, or while the gateway restarts, shows as a gap in the numbers.
 type Syslog struct {
 	o      SyslogOptions
 	conn   *tls.Conn
 	broken chan error // of conn
+	recent [][]byte   // the last frames that were sent, across connections
+	held   int        // bytes of recent
+	again  bool       // the last connection broke: recent has to be sent first
 }
+
+// Bounds of what is sent again after a break.
+const (
+	recentFrames = 1000
+	recentBytes  = 1 << 20
+)
 
 // NewSyslog checks the options. It connects with the first batch.
 func NewSyslog(o SyslogOptions) (*Syslog, error) {
@@ -63,13 +73,19 @@ func (s *Syslog) Send(ctx context.Context, batch []Delivery) error {
 	}
 	deadline, _ := ctx.Deadline()
 	err := s.conn.SetWriteDeadline(deadline)
-	w := bufio.NewWriter(s.conn)
+	w := bufio.NewWriter(s.conn) // keeps the first error for Flush
+	if s.again {
+		for _, frame := range s.recent {
+			w.Write(frame)
+		}
+	}
+	frames := make([][]byte, 0, len(batch))
 	var message []byte
 	for _, d := range batch {
 		message = appendMessage(message[:0], &s.o, d)
-		w.WriteString(strconv.Itoa(len(message))) // RFC 5425, section 4.3: MSG-LEN SP SYSLOG-MSG
-		w.WriteByte(' ')
-		w.Write(message) // the writer keeps the first error for Flush
+		frame := append(strconv.AppendInt(nil, int64(len(message)), 10), ' ') // RFC 5425, section 4.3: MSG-LEN SP SYSLOG-MSG
+		frames = append(frames, append(frame, message...))
+		w.Write(frames[len(frames)-1])
 	}
 	if err == nil {
 		err = w.Flush()
@@ -85,15 +101,31 @@ func (s *Syslog) Send(ctx context.Context, batch []Delivery) error {
 		}
 	}
 	if err != nil {
+		s.again = true
 		return errors.Join(err, s.Close())
 	}
+	s.again = false
+	s.keep(frames)
 	return nil
+}
+
+// keep remembers what was sent last.
+func (s *Syslog) keep(frames [][]byte) {
+	for _, f := range frames {
+		s.recent = append(s.recent, f)
+		s.held += len(f)
+	}
+	for len(s.recent) > recentFrames || s.held > recentBytes && len(s.recent) > 1 {
+		s.held -= len(s.recent[0])
+		s.recent = s.recent[1:]
+	}
 }
 
 func (s *Syslog) connect(ctx context.Context) error {
 	if s.conn != nil {
 		select {
 		case <-s.broken: // between two batches: both ends were idle
+			s.again = true
 			_ = s.Close() // it is broken
 		default:
 			return nil
