@@ -42,7 +42,7 @@ func TestExplain(t *testing.T) {
 func TestExplainFailure(t *testing.T) {
 	tree := copyOf(t, policies.Default())
 	tree["halfdoor/decision.rego"].Data = []byte("package halfdoor\n\ndecision := {\"allow\": true} if to_number(input.ticket.id) > 1\n")
-	for _, name := range []string{"break_glass", "desk", "hours", "purpose", "ticket"} {
+	for _, name := range []string{"break_glass", "desk", "hours", "label", "organisation", "purpose", "ticket"} {
 		delete(tree, "halfdoor/"+name+".rego")
 	}
 	e := load(t, policies.Options{Bundle: tree})
