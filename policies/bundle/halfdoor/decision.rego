@@ -14,19 +14,17 @@ decision := emergency if {
 } else := {
 	"allow": true,
 	"reason": {"code": "policy-allowed", "text": data.halfdoor.reasons["policy-allowed"]},
-	"dataset": at.dataset,
-	"purpose": purpose_here,
+	"dataset": desk.dataset,
+	"purpose": purpose,
 	"deny_labels": labels,
 	"break_glass": false,
 	"obligations": obligations,
 } if {
-	at := desk
-	purpose_here := purpose
-	at.purposes[purpose_here]
-	data.halfdoor.datasets[at.dataset].resources[input.request.type]
 	interaction_allowed
+	type_shown
 	category_fits
 	ticket_sufficient
+	purpose_allowed
 	organisation_fits
 	within_hours
 } else := refusal("policy-interaction") if {
