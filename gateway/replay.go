@@ -68,7 +68,7 @@ var ErrNoCalls = errors.New("no call of that time came to a policy")
 func Rehearse(ctx context.Context, engine *policies.Engine, records iter.Seq2[accesslog.Entry, error], progress func(records int)) (*Replay, error) {
 	reads := map[string]bool{}
 	for _, field := range []string{"input.context.patient", "input.context.encounter", "input.break_glass.reason"} {
-		reads[field] = engine.Names(field)
+		reads[field] = slices.Contains(engine.Reads(), field)
 	}
 	work := make(chan []accesslog.Entry, 2*runtime.GOMAXPROCS(0))
 	var workers sync.WaitGroup

@@ -12,6 +12,9 @@ import (
 
 // rules looks at modules that compile. What they say is looked at as it was written, since the compiler rewrites it.
 func (l *linter) rules(compiler *ast.Compiler) {
+	if why := unsteady(compiler); why != "" {
+		l.add("decision-cache", SeverityWarning, "", 0, "no decision of this bundle is remembered: "+why, "take it from the input: input.time is the clock")
+	}
 	asked := reachable(compiler)
 	enums := inputEnums()
 	for _, file := range slices.Sorted(maps.Keys(l.source.live)) {
