@@ -47,7 +47,9 @@ func reached(compiler *ast.Compiler, entry ast.Ref) map[*ast.Rule]bool {
 		}
 	}
 	for _, rule := range compiler.GetRules(entry) {
-		visit(rule)
+		for ; rule != nil; rule = rule.Else { // a branch is a node of its own, to which nothing leads from the first
+			visit(rule)
+		}
 	}
 	return all
 }
