@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -65,15 +66,15 @@ func TestReadOnlyDisk(t *testing.T) {
 func TestClockJumpsBack(t *testing.T) {
 	s := newSite(t)
 	s.fs = &faultFS{}
-	now := firstDay
+	var now atomic.Int64 // hours after the first day; the log's upkeep looks at the clock as well
 	s.tune = func(o *accesslog.Options) {
-		o.Now = func() time.Time { return now }
+		o.Now = func() time.Time { return firstDay.Add(time.Duration(now.Load()) * time.Hour) }
 		o.SegmentAge, o.Retention = 24*time.Hour, 1000*time.Hour
 	}
 	l := s.open(t)
 	times := []time.Duration{0, 10, 30, -500, 20, -900, 31}
 	for i, hours := range times {
-		now = firstDay.Add(hours * time.Hour)
+		now.Store(int64(hours))
 		if _, err := l.Append(small(i)); err != nil {
 			t.Fatal(err)
 		}
