@@ -73,8 +73,8 @@ type EHR struct {
 	// within timeouts.total. A write is never sent again. Default 0, to 5.
 	Retries int `yaml:"retries"`
 
-	// MaxConnections is how many connections to the server may be open at once, for each of its URLs; calls beyond wait.
-	// Default 64, from 1 to 10000.
+	// MaxConnections is how many connections to the server may be open at once, for each of its URLs; calls beyond wait,
+	// and those that do in vain are refused (ehr-full). Default 64, from 1 to 10000.
 	MaxConnections int `yaml:"max_connections"`
 
 	// Load bounds what the server is asked.

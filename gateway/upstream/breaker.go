@@ -12,7 +12,7 @@ import (
 // rest, as many calls as trials are let through; one that fails gives it another, and when all are answered it is over.
 //
 // A call fails where there is no connection, no answer in time or one that is cut, a status of 500 and above (but 501), or
-// something that is not FHIR over HTTP. What an answer says of the call (4xx) is none, nor is a call that its caller ends.
+// something that is not FHIR over HTTP. What an answer says of the call (4xx) is none, nor is a call that its caller ends, nor a wait for a connection that others hold.
 type Breaker struct {
 	Calls   int           // within which there can be a verdict; at least 1
 	Percent int           // of them that fail; from 1 to 100
@@ -164,7 +164,7 @@ func verdictOf(status int, failed *Error) verdict {
 		return good
 	}
 	switch failed.Kind {
-	case Canceled, Invalid:
+	case Canceled, Invalid, Full:
 		return none
 	case Timeout:
 		if failed.late {

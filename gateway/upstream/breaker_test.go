@@ -334,3 +334,28 @@ func TestNoBreaker(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+// Readers that leave no connection free say nothing of the server: who waits for one in vain is told that it is full, and the
+// breaker stays closed.
+func TestAWaitForAConnectionIsNoFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := play(t, func(o *upstream.Options) { o.MaxConnections, o.Breaker.Calls = 1, 2 })
+		p.plays("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99999\r\n\r\n{")
+		held, err := p.Do(t.Context(), patient)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer held.Body.Close()
+		for range 4 {
+			_, err := p.Do(t.Context(), patient)
+			fails(t, err, upstream.Full, "it has as many connections as it is given")
+			var failed *upstream.Error
+			if errors.As(err, &failed); failed.RetryAfter <= 0 || failed.Sent {
+				t.Errorf("%+v", failed)
+			}
+		}
+		if p.asked() != 1 || p.state() != upstream.Closed || p.seen() != "" {
+			t.Errorf("%d connections, breaker %s, %s", p.asked(), p.state(), p.seen())
+		}
+	})
+}

@@ -40,7 +40,8 @@ const (
 	BreakerOpen Kind = "breaker open"
 	// Resting: the EHR asked to be left alone, by a 503 with Retry-After; nothing was sent.
 	Resting Kind = "resting"
-	// Full: the EHR has as many requests as Options.Load allows, and there was no turn in time; nothing was sent.
+	// Full: the EHR has as many requests as Options.Load allows, or connections as MaxConnections does, and there was no turn
+	// in time; nothing was sent.
 	Full Kind = "full"
 )
 
@@ -146,6 +147,12 @@ func (e *EHR) failure(ctx context.Context, err error, answered bool) *Error {
 		kind, reason = Malformed, "the answer is not HTTP, or its header is too long"
 	}
 	return &Error{Kind: kind, EHR: e.o.Name, Reason: reason}
+}
+
+// crowded says that all connections were in use for as long as a call waits for one. Who uses them may only read slowly, so
+// that it says nothing of the address, and no other is asked.
+func (e *EHR) crowded() *Error {
+	return &Error{Kind: Full, EHR: e.o.Name, Reason: "it has as many connections as it is given", RetryAfter: time.Second}
 }
 
 // ended says whether a connection was closed or reset under a read.

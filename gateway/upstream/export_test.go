@@ -4,13 +4,17 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/http/httptrace"
 	"strconv"
 	"time"
 )
 
-// SetDial makes connections by other means than the network.
+// SetDial makes connections by other means than the network, and says so as a net.Dialer does.
 func (e *EHR) SetDial(dial func(ctx context.Context, network, address string) (net.Conn, error)) {
-	e.transport.DialContext = dial
+	e.transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		httptrace.ContextClientTrace(ctx).ConnectStart(network, address)
+		return dial(ctx, network, address)
+	}
 }
 
 // Decode is the body of an answer that holds this in a coding.

@@ -123,7 +123,7 @@ func TestTheNumberOfConnectionsIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = e.Do(t.Context(), patient)
-	fails(t, err, upstream.Timeout, "no answer in time")
+	fails(t, err, upstream.Full, "it has as many connections as it is given")
 	_ = resp.Body.Close()
 }
 

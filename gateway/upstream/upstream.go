@@ -162,9 +162,11 @@ func (e *EHR) send(ctx context.Context, a *address, p permit, out *outgoing, lea
 	// The transport times connecting, the handshake and the header one by one. This one also covers the wait for a
 	// connection where all are in use.
 	header := time.AfterFunc(e.o.ConnectTimeout+e.o.HeaderTimeout, func() { cancel(errHeader) })
-	var connected, answered, sent atomic.Bool // a hook may run after RoundTrip has returned
+	var dialed, connected, answered, sent atomic.Bool // a hook may run after RoundTrip has returned
 	writes := out.call.writes()
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		DNSStart:             func(httptrace.DNSStartInfo) { dialed.Store(true) },
+		ConnectStart:         func(string, string) { dialed.Store(true) },
 		GotConn:              func(httptrace.GotConnInfo) { connected.Store(true) },
 		GotFirstResponseByte: func() { answered.Store(true) },
 		WroteHeaders:         func() { sent.Store(writes) }, // without which no server can have acted
@@ -174,6 +176,9 @@ func (e *EHR) send(ctx context.Context, a *address, p permit, out *outgoing, lea
 	if err != nil {
 		failed := e.failure(ctx, err, answered.Load())
 		failed.Sent, failed.unconnected = sent.Load(), !connected.Load() || failed.Kind == Unreachable
+		if failed.Reason == errHeader.Error() && !connected.Load() && !dialed.Load() {
+			failed = e.crowded()
+		}
 		cancel(errClosed)
 		a.breaker.leave(p, verdictOf(0, failed))
 		return nil, failed
