@@ -26,11 +26,11 @@ const breakGlass = "Break-Glass"
 // one that the policy has let pass stands in a record.
 var reasonForm = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 
-// Openings remembers for how long emergency access is open. Open opens what the key names for so long, where it is not open or
-// shut already, and returns when that was and when it ends, or ended; first says that this call opened it. An error
+// Openings remembers for how long emergency access is open. Open opens what the key names to its owner for so long, where it is not
+// open or shut already, and returns when that was and when it ends, or ended; first says that this call opened it. An error
 // refuses the call.
 type Openings interface {
-	Open(key string, life time.Duration) (at state.Opening, first bool, err error)
+	Open(owner, key string, life time.Duration) (at state.Opening, first bool, err error)
 }
 
 // allowed notes what the policy made of the call, and holds what it grants to the invariants of an emergency.
@@ -61,7 +61,7 @@ func (c *call) breaks(e errand) error {
 		return refusal("break-glass-ticket")
 	}
 	account := TokenClient(e.caller.Issuer, e.caller.ClientID) + " " + e.caller.Subject
-	at, first, err := c.g.openings.Open(account+" "+e.route.tenant+" "+e.desk.ticket, c.gen.emergency)
+	at, first, err := c.g.openings.Open(account, e.route.tenant+" "+e.desk.ticket, c.gen.emergency)
 	if err != nil {
 		c.g.metrics.emergencies.WithLabelValues("refused").Inc()
 		return errors.Join(refusal("break-glass-unavailable"), err)

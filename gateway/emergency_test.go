@@ -159,14 +159,14 @@ func TestEmergencyOfAnotherPolicy(t *testing.T) {
 // brokenOpenings cannot remember.
 type brokenOpenings struct{}
 
-func (brokenOpenings) Open(string, time.Duration) (state.Opening, bool, error) {
+func (brokenOpenings) Open(string, string, time.Duration) (state.Opening, bool, error) {
 	return state.Opening{}, false, errors.New("broken on purpose")
 }
 
 // TestEmergencyUnavailable breaks what remembers the openings, and fills it: nothing is opened.
 func TestEmergencyUnavailable(t *testing.T) {
 	full := state.NewOpenings(state.OpeningsOptions{Entries: 1})
-	_, _, err := full.Open("another", time.Hour)
+	_, _, err := full.Open("another", "INC-1", time.Hour)
 	check(t, err)
 	for name, openings := range map[string]gateway.Openings{"broken": brokenOpenings{}, "full": full} {
 		w := newWorld(t, func(o *worldOptions) { o.run = func(r *gateway.RunOptions) { r.Openings = openings } })
