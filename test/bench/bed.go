@@ -212,7 +212,7 @@ func (b *bed) meet() error {
 	if err != nil {
 		return err
 	}
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: b.tls}, Timeout: time.Minute}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: b.tls.Clone()}, Timeout: time.Minute}
 	defer client.CloseIdleConnections()
 	req, err := http.NewRequest(http.MethodGet, "https://"+p.TLS+"/fhir/Encounter?_count="+countOf("20k"), nil)
 	if err != nil {

@@ -206,7 +206,7 @@ func newStream(l *load) *stream {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP2(l.tls != nil)
 	protocols.SetUnencryptedHTTP2(l.tls == nil)
-	t := &http.Transport{Protocols: protocols, TLSClientConfig: l.tls, DisableCompression: true}
+	t := &http.Transport{Protocols: protocols, TLSClientConfig: l.tls.Clone(), DisableCompression: true}
 	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, l.url(), nil)
 	if err != nil {
 		panic(err) // the address is ours
