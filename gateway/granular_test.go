@@ -225,6 +225,35 @@ func TestGranularPages(t *testing.T) {
 	}
 }
 
+// TestGranularIncludes includes by such scopes, where the EHR brings what is referred to by all that it found: what only a withheld one
+// refers to does not leave, and a next page has what its own refer to.
+func TestGranularIncludes(t *testing.T) {
+	sandbox := demo.NewEHR(demo.EHROptions{Seed: 7, Patients: 40})
+	w := newWorld(t, withEHR(deafTo(sandbox, "status")))
+	sandbox.SetBaseURL(w.ehrURL)
+	token, withheld := w.partly("system/Appointment.rs?status=booked", "system/Appointment.rs?patient=Patient/none"), 0
+	for path := "/Appointment?_include=Appointment:patient&_count=7"; path != ""; {
+		r := w.get(token, path)
+		named, came := map[string]bool{}, 0
+		for _, ref := range r.json().Get("entry.#.resource.participant.#.actor.reference|@flatten").Array() {
+			named[ref.String()] = true
+		}
+		for _, e := range r.json().Get(`entry.#(resource.resourceType=="Patient")#.resource.id`).Array() {
+			if came++; !named["Patient/"+e.String()] {
+				t.Errorf("a patient of none that was found: %s", e)
+			}
+		}
+		if r.status != 200 || came == 0 {
+			t.Fatalf("%d: %d patients", r.status, came)
+		}
+		withheld += w.record(r).Totals.Dropped["scope"]["Appointment"]
+		path = strings.TrimPrefix(r.json().Get(`link.#(relation=="next").url`).String(), w.fhir)
+	}
+	if withheld == 0 {
+		t.Error("nothing was withheld")
+	}
+}
+
 // TestGranularRefused has scopes for a part of a type that cannot be held: each call is refused with the code that says so.
 func TestGranularRefused(t *testing.T) {
 	w, spy, _ := newWriting(t)
