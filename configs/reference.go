@@ -98,6 +98,7 @@ func (c *Config) eachSecret(visit func(path string, s *Secret)) {
 	visit("access_log.patient_key", &c.AccessLog.PatientKey)
 	for i := range c.Sinks {
 		visit(index("sinks", i)+".bearer", &c.Sinks[i].Bearer)
+		visit(index("sinks", i)+".password", &c.Sinks[i].Password)
 	}
 }
 

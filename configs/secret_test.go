@@ -142,10 +142,10 @@ func TestEverySecretIsFetched(t *testing.T) {
 		}
 	}
 	walk(reflect.ValueOf(c).Elem(), "Config")
-	if found != 8 {
-		t.Errorf("%d secrets are set, want each of 8 that can be together", found)
+	if found != 9 {
+		t.Errorf("%d secrets are set, want each of 9 that can be together", found)
 	}
-	// The ninth stands in place of another.
+	// The tenth stands in place of another.
 	text := strings.Replace(string(read(t, "halfdoor.yaml")), "      client_secret: file:keys/introspection", "      private_key: file:keys/introspection", 1)
 	c, err := configs.Parse("halfdoor.yaml", []byte(text), dir)
 	if err != nil || !c.Issuers[0].Introspection.PrivateKey.IsSet() || c.Issuers[0].Introspection.ClientSecret.IsSet() {

@@ -3,6 +3,7 @@ package configs
 import (
 	"net"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 )
@@ -16,18 +17,23 @@ type Sink struct {
 	Name string `yaml:"name"`
 
 	// Kind is what it hands records to: "syslog" (RFC 5424 over TLS, RFC 5425), "fhir" (AuditEvents of IHE BALP, on a
-	// server that lets clients give ids) or "otlp" (logs, to an OpenTelemetry collector by HTTP in JSON). Required.
+	// server that lets clients give ids), "otlp" (logs, to an OpenTelemetry collector by HTTP in JSON) or "postgres" (rows by
+	// origin and number, which "halfdoor audit … --postgres" asks). Required.
 	Kind string `yaml:"kind"`
 
 	// Address is host and port of the syslog server; the port is mostly 6514. Required there, and of no use elsewhere.
 	Address string `yaml:"address"`
 
 	// URL is the base URL of the FHIR server, or the collector's for logs with its path, mostly /v1/logs: https, or http
-	// where the host is loopback. Required there, and of no use elsewhere.
+	// where the host is loopback; or the database's, postgres://user@host:5432/database, whose only query is sslmode:
+	// verify-full (default), or disable on loopback. It holds no password. Required there, and of no use elsewhere.
 	URL string `yaml:"url"`
 
 	// Bearer is sent to the FHIR server or collector as a bearer token. Default none.
 	Bearer Secret `yaml:"bearer"`
+
+	// Password is the database user's. Default none, for one that is known by its certificate.
+	Password Secret `yaml:"password"`
 
 	// CA is a PEM file of the authorities that may certify the server. Default: those of the system.
 	CA string `yaml:"ca"`
@@ -51,7 +57,7 @@ func (c *Config) validateSinks(r *report) {
 			names = append(names, s.Name)
 		}
 		if r.required(at+".kind", s.Kind) {
-			r.oneOf(at+".kind", s.Kind, "syslog", "fhir", "otlp")
+			r.oneOf(at+".kind", s.Kind, "syslog", "fhir", "otlp", "postgres")
 		}
 		s.validate(at, r)
 	}
@@ -70,6 +76,7 @@ func (s *Sink) validate(at string, r *report) {
 		}
 		useless("url", s.URL != "")
 		useless("bearer", s.Bearer.IsSet())
+		useless("password", s.Password.IsSet())
 	case "fhir", "otlp":
 		if r.required(at+".url", s.URL) {
 			if u := r.url(at+".url", s.URL, true); u != nil && u.Scheme == "http" && !loopback(u.Hostname()) {
@@ -77,10 +84,35 @@ func (s *Sink) validate(at string, r *report) {
 			}
 		}
 		useless("address", s.Address != "")
+		useless("password", s.Password.IsSet())
 		r.header(at+".bearer", s.Bearer)
+	case "postgres":
+		if r.required(at+".url", s.URL) {
+			r.database(at+".url", s.URL)
+		}
+		useless("address", s.Address != "")
+		useless("bearer", s.Bearer.IsSet())
 	}
 	if (s.Certificate == "") != (s.Key == "") {
 		r.add(at+".certificate", "certificate and key need each other")
+	}
+}
+
+// database judges the URL of a PostgreSQL database. What was written is not repeated: it may hold a password.
+func (r *report) database(path, value string) {
+	u, err := url.Parse(value)
+	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" || !hostForm.MatchString(u.Hostname()) && net.ParseIP(u.Hostname()) == nil || len(u.Path) < 2 || u.User.Username() == "" {
+		r.add(path, `want "postgres://user@host:5432/database"`)
+		return
+	}
+	if _, has := u.User.Password(); has {
+		r.add(path, "want no password in a URL: it is a setting of its own")
+	}
+	switch mode := u.Query().Get("sslmode"); {
+	case u.RawQuery != "" && u.RawQuery != "sslmode="+mode || u.Fragment != "":
+		r.add(path, "want no query but sslmode")
+	case u.RawQuery != "" && mode != "verify-full" && (mode != "disable" || !loopback(u.Hostname())):
+		r.add(path, "want sslmode=verify-full, or disable where the host is loopback")
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/halfdoor/halfdoor/certs"
 	"github.com/halfdoor/halfdoor/configs"
 	"github.com/halfdoor/halfdoor/gateway/accesslog/balp"
+	"github.com/halfdoor/halfdoor/gateway/accesslog/postgres"
 	"github.com/halfdoor/halfdoor/gateway/accesslog/sinks"
 )
 
@@ -80,6 +81,13 @@ func (g *Gateway) peer(cfg *configs.Config, c *configs.Sink) (sinks.Peer, error)
 	if c.Kind == "syslog" {
 		return sinks.NewSyslog(sinks.SyslogOptions{Address: c.Address, TLS: t, Hostname: own, Origin: g.log.Origin()})
 	}
+	if c.Kind == "postgres" {
+		to, err := postgres.Configure(c.URL, string(c.Password.Bytes()), t)
+		if err != nil {
+			return nil, err
+		}
+		return postgres.NewSink(to, g.log.Origin())
+	}
 	client := &http.Client{
 		Transport:     &http.Transport{TLSClientConfig: t, Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, IdleConnTimeout: time.Minute},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // records go where they were meant to
@@ -110,12 +118,13 @@ var (
 	sinkBehind   = prometheus.NewDesc("halfdoor_sink_behind_records", "Records of the access log that a sink has not delivered yet.", []string{"sink"}, nil)
 	sinkSeconds  = prometheus.NewDesc("halfdoor_sink_behind_seconds", "Age of the oldest record that a sink is about to deliver; 0 where there is none.", []string{"sink"}, nil)
 	sinkFailing  = prometheus.NewDesc("halfdoor_sink_failing", "1 while a sink's last try failed.", []string{"sink"}, nil)
+	sinkDiffers  = prometheus.NewDesc("halfdoor_sink_history_differs", "1 while a sink's peer has another record than the log under the same number.", []string{"sink"}, nil)
 	sinkFailures = prometheus.NewDesc("halfdoor_sink_failures_total", "Tries of a sink that failed.", []string{"sink"}, nil)
 	sinkLost     = prometheus.NewDesc("halfdoor_sink_lost_records_total", "Records that were removed by retention before a sink had delivered them.", []string{"sink"}, nil)
 )
 
 func (sinkCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{sinkBehind, sinkSeconds, sinkFailing, sinkFailures, sinkLost} {
+	for _, d := range []*prometheus.Desc{sinkBehind, sinkSeconds, sinkFailing, sinkDiffers, sinkFailures, sinkLost} {
 		ch <- d
 	}
 }
@@ -132,6 +141,7 @@ func (c sinkCollector) Collect(ch chan<- prometheus.Metric) {
 		gauge(sinkBehind, float64(s.Behind))
 		gauge(sinkSeconds, age)
 		gauge(sinkFailing, flag(s.Failing))
+		gauge(sinkDiffers, flag(s.Differs))
 		ch <- prometheus.MustNewConstMetric(sinkFailures, prometheus.CounterValue, float64(s.Failures), s.Name)
 		ch <- prometheus.MustNewConstMetric(sinkLost, prometheus.CounterValue, float64(s.Lost), s.Name)
 	}

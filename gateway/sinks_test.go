@@ -58,7 +58,7 @@ func TestSinks(t *testing.T) {
 	}
 	_, metrics := w.ask("GET", "/metrics", "")
 	for _, want := range []string{`halfdoor_sink_failing{sink="north"} 1`, `halfdoor_sink_failing{sink="south"} 0`, `halfdoor_sink_behind_records{sink="north"} `, `halfdoor_sink_behind_seconds{sink="north"} `,
-		`halfdoor_sink_lost_records_total{sink="north"} 0`, `halfdoor_sink_failures_total{sink="south"} 0`} {
+		`halfdoor_sink_history_differs{sink="south"} 0`, `halfdoor_sink_lost_records_total{sink="north"} 0`, `halfdoor_sink_failures_total{sink="south"} 0`} {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("the metrics lack %s", want)
 		}

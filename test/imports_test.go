@@ -18,9 +18,9 @@ const module = "github.com/halfdoor/halfdoor"
 // nothing else. ARCHITECTURE.md says why.
 var mayImport = map[string][]string{
 	"":                      {"gateway/cli"},
-	"gateway/cli":           {"certs", "configs", "gateway", "gateway/accesslog", "gateway/accesslog/balp", "gateway/accesslog/index", "gateway/demo", "gateway/probe", "gateway/reviews", "gateway/vault", "policies", "policies/delivery", "transforms"},
+	"gateway/cli":           {"certs", "configs", "gateway", "gateway/accesslog", "gateway/accesslog/balp", "gateway/accesslog/index", "gateway/accesslog/postgres", "gateway/demo", "gateway/probe", "gateway/reviews", "gateway/vault", "policies", "policies/delivery", "transforms"},
 	"gateway/demo":          {"certs", "configs", "gateway"},
-	"gateway":               {"certs", "configs", "policies", "policies/delivery", "transforms", "gateway/accesslog", "gateway/accesslog/balp", "gateway/accesslog/sinks", "gateway/admin", "gateway/auth", "gateway/fhir", "gateway/reviews", "gateway/smart", "gateway/state", "gateway/upstream", "gateway/vault"},
+	"gateway":               {"certs", "configs", "policies", "policies/delivery", "transforms", "gateway/accesslog", "gateway/accesslog/balp", "gateway/accesslog/postgres", "gateway/accesslog/sinks", "gateway/admin", "gateway/auth", "gateway/fhir", "gateway/reviews", "gateway/smart", "gateway/state", "gateway/upstream", "gateway/vault"},
 	"gateway/auth":          {"gateway/fhir", "gateway/smart"},
 	"gateway/smart":         {"gateway/fhir"},
 	"policies":              {"transforms"},
@@ -41,10 +41,11 @@ var mayImport = map[string][]string{
 	"test/bench":            {"certs", "configs", "gateway", "gateway/accesslog", "gateway/accesslog/index", "gateway/demo", "gateway/vault", "test/bench/cases", "transforms"},
 	"test/bench/cases":      {"gateway/fhir", "gateway/vault", "transforms"},
 
-	"gateway/accesslog/balp":  {"gateway/accesslog"},
-	"gateway/accesslog/index": {"gateway/accesslog"},
-	"gateway/accesslog/sinks": {"gateway/accesslog", "gateway/accesslog/balp"},
-	"gateway/reviews":         {"gateway/accesslog"},
+	"gateway/accesslog/balp":     {"gateway/accesslog"},
+	"gateway/accesslog/index":    {"gateway/accesslog"},
+	"gateway/accesslog/postgres": {"gateway/accesslog", "gateway/accesslog/sinks"},
+	"gateway/accesslog/sinks":    {"gateway/accesslog", "gateway/accesslog/balp"},
+	"gateway/reviews":            {"gateway/accesslog"},
 }
 
 // pure packages reach no network, file system or clock of their own.

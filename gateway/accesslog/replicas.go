@@ -50,7 +50,7 @@ func holdsLog(dir string) bool {
 // An Entry is a record and the log that holds it.
 type Entry struct {
 	*Record
-	Log string // the folder's name; empty where there is only one log
+	Log string // the folder's name, or its origin in a database; empty where there is only one log
 }
 
 // A Source yields the records that fit one of the queries, or all without a query, oldest first, as [Read]
@@ -72,11 +72,20 @@ func ReadReplicas(dirs []string, queries ...Query) iter.Seq2[Entry, error] {
 	for i, dir := range dirs {
 		sources[i] = func(queries ...Query) iter.Seq2[*Record, error] { return Read(dir, queries...) }
 	}
-	return Merge(dirs, sources, queries...)
+	return Merge(Names(dirs), sources, queries...)
 }
 
-// Merge is [ReadReplicas] over the sources of these folders.
-func Merge(dirs []string, sources []Source, queries ...Query) iter.Seq2[Entry, error] {
+// Names are what the logs in these folders are called in an [Entry].
+func Names(dirs []string) []string {
+	all := make([]string, len(dirs))
+	for i, dir := range dirs {
+		all[i] = filepath.Base(dir)
+	}
+	return all
+}
+
+// Merge is [ReadReplicas] over sources of these names.
+func Merge(names []string, sources []Source, queries ...Query) iter.Seq2[Entry, error] {
 	if len(sources) == 1 {
 		return func(yield func(Entry, error) bool) {
 			for r, err := range sources[0](queries...) {
@@ -105,10 +114,10 @@ func Merge(dirs []string, sources []Source, queries ...Query) iter.Seq2[Entry, e
 				}
 			}
 		}
-		for i, dir := range dirs {
+		for i, name := range names {
 			next, stop := iter.Pull2(sources[i](queries...))
 			defer stop()
-			h := &head{name: filepath.Base(dir), next: next}
+			h := &head{name: name, next: next}
 			heads = append(heads, h)
 			if !advance(h) {
 				return

@@ -19,8 +19,11 @@ type reader struct {
 	asking
 	dir, since, until string
 	from, to          time.Time
-	logs              []string
-	plain             bool // read the logs themselves, also where they have an index
+	db                database
+	logs              []string // folders, where it is none to the database
+	names             []string // of the logs
+	gaps              []error  // what the database lacks
+	plain             bool     // read the logs themselves, also where they have an index
 	answer            []accesslog.Source
 	indexes           []*index.Index
 	damage            []error
@@ -40,7 +43,11 @@ func (r *reader) flags(c *cobra.Command) {
 // open records the question and finds the logs. What is empty, as an unset variable makes it, is refused: it would be answered
 // with everything.
 func (r *reader) open(c *cobra.Command, args ...string) error {
-	if r.dir == "" {
+	stored, err := r.db.asked(c)
+	if err != nil {
+		return err
+	}
+	if r.dir == "" && !stored {
 		return hint(usage{errors.New("--log DIR is needed")}, "it is access_log.dir of the configuration, or a folder with the logs of several replicas")
 	}
 	for _, a := range args {
@@ -53,7 +60,6 @@ func (r *reader) open(c *cobra.Command, args ...string) error {
 			return usage{fmt.Errorf("--%s is empty", name)}
 		}
 	}
-	var err error
 	if r.from, err = moment(r.since); err == nil {
 		r.to, err = moment(r.until)
 	}
@@ -63,10 +69,10 @@ func (r *reader) open(c *cobra.Command, args ...string) error {
 	if err := r.record(c, r.dir, args); err != nil {
 		return err
 	}
-	if r.logs, err = accesslog.Replicas(r.dir); err == nil {
-		r.sources(c)
+	if stored {
+		return r.databaseSources(c)
 	}
-	return err
+	return r.folderSources(c)
 }
 
 // each visits the records that fit one of the queries. What cannot be read is kept for done, and the
@@ -78,7 +84,7 @@ func (r *reader) each(visit func(accesslog.Entry) error, queries ...accesslog.Qu
 	for i := range queries {
 		queries[i].Since, queries[i].Until = r.from, r.to
 	}
-	for e, err := range accesslog.Merge(r.logs, r.answer, queries...) {
+	for e, err := range accesslog.Merge(r.names, r.answer, queries...) {
 		if err != nil {
 			if r.damage = append(r.damage, err); len(r.damage) > shown+1 {
 				r.damage[shown] = err // the last one stays
@@ -99,6 +105,7 @@ func (r *reader) done(err error) error {
 		x.Close() // it was only read
 	}
 	r.indexes = nil
+	r.damage = append(r.damage, r.gaps...)
 	if err != nil || len(r.damage) == 0 {
 		return err
 	}

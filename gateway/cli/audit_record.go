@@ -30,7 +30,7 @@ func (a *asking) flags(c *cobra.Command) {
 }
 
 // unsaid are flags of which a record says nothing: where and how the answer is given, and a patient's real id.
-var unsaid = []string{"log", "config", "key", "out", "json", "format", "bundle", "quiet", "reason", "case", "unrecorded", "patient"}
+var unsaid = []string{"log", "postgres", "postgres-url-file", "config", "key", "out", "json", "format", "bundle", "quiet", "reason", "case", "unrecorded", "patient"}
 
 // review is the question in words.
 func (a *asking) review(c *cobra.Command, args []string) reviews.Review {
@@ -92,6 +92,9 @@ func (a *asking) announce(c *cobra.Command, dir string, r reviews.Review) error 
 		}
 		_, err = log.Append(rec)
 		return errors.Join(err, log.Close())
+	}
+	if dir == "" { // a database
+		return reviews.ErrNobody
 	}
 	err := reviews.Announce(c.Context(), dir, r)
 	if !errors.Is(err, reviews.ErrNobody) {

@@ -42,7 +42,7 @@ export function halfdoor(...args) {
 }
 
 // freePorts are ports that nobody listens on, all different.
-async function freePorts(n) {
+export async function freePorts(n) {
   const servers = await Promise.all(Array.from({ length: n }, () => new Promise((resolve, reject) => {
     const server = createServer().once('error', reject).listen(0, '127.0.0.1', () => resolve(server));
   })));

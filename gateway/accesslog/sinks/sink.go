@@ -1,5 +1,5 @@
 // Package sinks hands the records of the access log on: to a syslog server, a FHIR server and
-// an OpenTelemetry collector.
+// an OpenTelemetry collector here, and to whatever else is a [Peer].
 //
 // The log on the disk stays the record. A sink reads it from a cursor of its own, behind what is durable,
 // so that a sink that is slow or down delays nobody, and goes on after a restart where it was. Each record is
@@ -35,6 +35,10 @@ type Peer interface {
 	Close() error
 }
 
+// ErrDiffers is wrapped by a peer's error where it has another record than the log under the same origin and number:
+// one of the two was changed, or the log was begun anew under an old name.
+var ErrDiffers = errors.New("the history differs")
+
 // Options are the settings of a sink. Those without a default are required.
 type Options struct {
 	Name   string // for the operator, and of the cursor's file
@@ -67,6 +71,7 @@ type Status struct {
 	Lost      int64     `json:"lost,omitzero"`   // records that retention removed before they were delivered, since the start
 	Failing   bool      `json:"failing"`
 	Problem   string    `json:"problem,omitzero"` // of the last try, while it fails
+	Differs   bool      `json:"differs,omitzero"` // the last try failed by [ErrDiffers]
 	Failures  int64     `json:"failures"`         // tries that failed, since the start
 }
 
@@ -166,7 +171,7 @@ func (s *Sink) deliver(ctx context.Context, batch []Delivery, pause *time.Durati
 		if err == nil {
 			*pause = firstPause
 			s.mu.Lock()
-			s.status.Delivered, s.status.Oldest, s.status.Failing, s.status.Problem = s.cursor.next, time.Time{}, false, ""
+			s.status.Delivered, s.status.Oldest, s.status.Failing, s.status.Problem, s.status.Differs = s.cursor.next, time.Time{}, false, "", false
 			s.mu.Unlock()
 			return nil
 		}
@@ -180,7 +185,7 @@ func (s *Sink) deliver(ctx context.Context, batch []Delivery, pause *time.Durati
 
 func (s *Sink) failed(err error) {
 	s.mu.Lock()
-	s.status.Failing, s.status.Problem = true, err.Error()
+	s.status.Failing, s.status.Problem, s.status.Differs = true, err.Error(), errors.Is(err, ErrDiffers)
 	s.status.Failures++
 	s.mu.Unlock()
 	if s.Failed != nil {

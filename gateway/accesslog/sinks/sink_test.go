@@ -2,6 +2,7 @@ package sinks_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -14,9 +15,10 @@ import (
 // peer is a peer that a test breaks.
 type peer struct {
 	*inbox
-	down   atomic.Bool
-	hold   chan struct{} // where not nil, a batch waits for it
-	closed atomic.Int64
+	down    atomic.Bool
+	hold    chan struct{} // where not nil, a batch waits for it
+	closed  atomic.Int64
+	differs atomic.Bool
 }
 
 func newPeer() *peer { return &peer{inbox: newInbox()} }
@@ -28,6 +30,9 @@ func (p *peer) Send(ctx context.Context, batch []sinks.Delivery) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+	}
+	if p.differs.Load() {
+		return fmt.Errorf("%w: record 0", sinks.ErrDiffers)
 	}
 	var all []int64
 	for i, d := range batch {
@@ -183,4 +188,19 @@ func TestALogThatCannotBeRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.wait(t, 500)
+}
+
+// TestAPeerThatHasAnotherRecord is told of apart from one that is down, and until it has ended.
+func TestAPeerThatHasAnotherRecord(t *testing.T) {
+	s := newSite(t)
+	s.append(3)
+	p := newPeer()
+	p.differs.Store(true)
+	sink, _ := s.start(p)
+	st := until(t, sink, "an alarm", func(st sinks.Status) bool { return st.Differs && st.Failures > 1 })
+	if !st.Failing || st.Delivered != 0 {
+		t.Errorf("%+v", st)
+	}
+	p.differs.Store(false)
+	until(t, sink, "its end", func(st sinks.Status) bool { return !st.Differs && st.Delivered == 3 })
 }
