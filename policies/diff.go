@@ -22,7 +22,7 @@ const (
 // Change is one thing that another bundle does otherwise.
 type Change struct {
 	Effect string `json:"effect"`
-	Kind   string `json:"kind"` // access, element, search, write, candidates, label, purpose, hours, ticket, category, reason, rules
+	Kind   string `json:"kind"` // access, element, search, write, candidates, label, purpose, hours, ticket, emergency, reason, setting, switch, rules, unasked
 	Who    string `json:"who"`  // a role, or a dataset
 	What   string `json:"what"`
 	Before string `json:"before,omitempty"`
@@ -30,7 +30,8 @@ type Change struct {
 }
 
 // Compare says what another bundle does otherwise. Both are loaded. Their datasets and settings are compared as they are; what
-// their rules decide, by asking both about every role, interaction, type, ticket category, purpose and hour that either names.
+// their rules decide, by asking both about every role, interaction, type, ticket category, purpose, hour and reason for emergency
+// access that either names. What the rules read besides is the same in all of these calls, and told as unasked.
 func Compare(ctx context.Context, before, after Options) ([]Change, error) {
 	var sides [2]side
 	for i, o := range []Options{before, after} {
@@ -47,10 +48,12 @@ func Compare(ctx context.Context, before, after Options) ([]Change, error) {
 	}
 	c := &comparison{old: &sides[0], new: &sides[1]}
 	c.texts()
+	c.stated()
 	c.datasets()
 	if err := c.decisions(ctx); err != nil {
 		return nil, err
 	}
+	c.unasked()
 	slices.SortStableFunc(c.changes, func(a, b Change) int {
 		return cmp.Or(cmp.Compare(a.Who, b.Who), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Effect, b.Effect), cmp.Compare(a.What, b.What))
 	})

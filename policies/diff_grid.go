@@ -13,12 +13,12 @@ const maxGrid = 1_000_000
 
 // grid are the calls that two policies are asked about: all that either names.
 type grid struct {
-	roles, interactions, types, categories, purposes, weekdays []string
+	roles, interactions, types, categories, purposes, weekdays, reasons []string
 }
 
 func newGrid(sides ...*side) *grid {
 	roles, interactions, types, purposes := map[string]bool{}, map[string]bool{"read": true, "search-type": true}, map[string]bool{}, map[string]bool{"": true}
-	categories := map[string]bool{"": true}
+	categories, reasons := map[string]bool{"": true}, map[string]bool{"": true}
 	put := func(into map[string]bool, names ...string) {
 		for _, name := range names {
 			into[name] = true
@@ -28,6 +28,9 @@ func newGrid(sides ...*side) *grid {
 		put(roles, slices.Collect(maps.Keys(s.settings.Roles))...)
 		put(interactions, slices.Collect(maps.Keys(s.settings.Interactions))...)
 		put(categories, slices.Collect(maps.Keys(s.settings.Categories))...)
+		put(roles, slices.Collect(maps.Keys(s.settings.BreakGlass.Roles))...)
+		put(interactions, slices.Collect(maps.Keys(s.settings.BreakGlass.Interactions))...)
+		put(reasons, slices.Collect(maps.Keys(s.settings.BreakGlass.Reasons))...)
 		for _, plan := range s.engine.plans {
 			put(types, slices.Collect(maps.Keys(plan.Dataset().Resources))...)
 		}
@@ -46,13 +49,13 @@ func newGrid(sides ...*side) *grid {
 		}
 		// What the rules compare the input with, besides.
 		for field, into := range map[string]map[string]bool{"input.request.interaction": interactions, "input.request.type": types,
-			"input.ticket.category": categories, "input.purpose": purposes, "input.caller.roles": roles} {
+			"input.ticket.category": categories, "input.purpose": purposes, "input.caller.roles": roles, "input.break_glass.reason": reasons} {
 			put(into, compared(s.source.live, field)...)
 		}
 	}
 	return &grid{
 		roles: sorted(roles), interactions: sorted(interactions), types: sorted(types), categories: sorted(categories),
-		purposes: sorted(purposes), weekdays: inputEnums()["input.time.weekday"],
+		purposes: sorted(purposes), weekdays: inputEnums()["input.time.weekday"], reasons: sorted(reasons),
 	}
 }
 
@@ -76,30 +79,64 @@ func (s *side) ask(ctx context.Context, in *Input) (string, bool) {
 	case err != nil:
 		return "no decision", false
 	case d.Allow:
-		return "allowed with " + d.Dataset, true
+		text := "allowed with " + d.Dataset
+		if d.BreakGlass {
+			text += " in an emergency"
+		}
+		for _, o := range d.Obligations {
+			text += ", under " + string(o)
+		}
+		return text, true
 	}
 	return "refused: " + d.Reason.Code, false
 }
 
-// role compares what both decide about the calls of one role: first what it may do with which ticket, then, from a call that
-// one of them allows, for which purposes, at which hours, and without a ticket.
+// role compares what both decide about the calls of one role: first what it may do with which ticket, also in an emergency,
+// then, from a call that both allow, for which purposes, at which hours, and without a ticket.
 func (c *comparison) role(ctx context.Context, g *grid, role string) error {
+	var base *Input
+	for _, reason := range g.reasons {
+		common, err := c.access(ctx, g, role, reason)
+		if err != nil {
+			return err
+		}
+		if reason == "" {
+			base = common
+		}
+	}
+	if base == nil {
+		return nil
+	}
+	for _, purpose := range g.purposes {
+		in := *base
+		in.Purpose = purpose
+		c.point(ctx, "purpose", role, "the purpose "+orNone(purpose), &in)
+	}
+	in := *base
+	in.Ticket = Ticket{}
+	c.point(ctx, "ticket", role, "without a ticket: "+base.Request.Interaction+" "+base.Request.Type, &in)
+	c.hours(ctx, g, role, base)
+	return ctx.Err()
+}
+
+// access compares what a role may do under a reason for emergency access, or none, and finds a call that both allow.
+func (c *comparison) access(ctx context.Context, g *grid, role, reason string) (base *Input, err error) {
 	type move struct{ interaction, before, after, effect, tickets string }
 	moved := map[move][]string{} // types
-	var base *Input
 	for _, interaction := range g.interactions {
 		for _, kind := range g.types {
 			for _, category := range g.categories {
 				in := g.call(role, interaction, kind, category)
+				in.BreakGlass.Reason = reason
 				before, could := c.old.ask(ctx, in)
 				after, can := c.new.ask(ctx, in)
 				if err := ctx.Err(); err != nil {
-					return err
+					return nil, err
 				}
 				if base == nil && could && can {
 					base = in
 				}
-				if before != after {
+				if before != after && (reason == "" || could || can) { // what is refused anyhow is told once
 					m := move{interaction, before, after, effect(could, can), category}
 					moved[m] = append(moved[m], kind)
 				}
@@ -124,21 +161,13 @@ func (c *comparison) role(ctx context.Context, g *grid, role string) error {
 			}
 			what += " (ticket category " + strings.Join(categories, ", ") + ")"
 		}
+		if reason != "" {
+			c.add(m.effect, "emergency", role, what+" for "+reason, m.before, m.after)
+			continue
+		}
 		c.add(m.effect, "access", role, what, m.before, m.after)
 	}
-	if base == nil {
-		return nil
-	}
-	for _, purpose := range g.purposes {
-		in := *base
-		in.Purpose = purpose
-		c.point(ctx, "purpose", role, "the purpose "+orNone(purpose), &in)
-	}
-	in := *base
-	in.Ticket = Ticket{}
-	c.point(ctx, "ticket", role, "without a ticket: "+base.Request.Interaction+" "+base.Request.Type, &in)
-	c.hours(ctx, g, role, base)
-	return ctx.Err()
+	return base, nil
 }
 
 func orNone(s string) string {

@@ -51,6 +51,7 @@ func Lint(o Options, defs Definitions) []Finding {
 	l := &linter{defs: defs, compartment: o.Compartment, source: read(o.Bundle, &found)}
 	l.plans = compilePlans(l.source, o, &found)
 	statedLabels(l.source, &found)
+	statedSwitches(l.source, &found)
 	compiler := compile(l.source.live, l.source.store(), &found)
 	for _, p := range found {
 		l.findings = append(l.findings, Finding{Rule: p.rule(), Severity: SeverityError, File: p.File, Line: p.Line, Text: p.Text})

@@ -19,6 +19,13 @@ type settings struct {
 	Hours        hourSettings                    `json:"hours"`
 	Reasons      map[string]string               `json:"reasons"`
 	Labels       []struct{ System, Code string } `json:"deny_labels"`
+	BreakGlass   breakGlassSettings              `json:"break_glass"`
+}
+
+type breakGlassSettings struct {
+	Roles        map[string]any `json:"roles"`
+	Reasons      map[string]any `json:"reasons"`
+	Interactions map[string]any `json:"interactions"`
 }
 
 type deskSettings struct {
@@ -48,6 +55,7 @@ func (s *source) settings() (out settings) {
 	for name, into := range map[string]any{
 		"roles": &out.Roles, "desks": &out.Desks, "categories": &out.Categories, "interactions": &out.Interactions, "unversioned": &out.Unversioned,
 		"tickets": &out.Tickets, "hours": &out.Hours, "reasons": &out.Reasons, "deny_labels": &out.Labels,
+		"break_glass": &out.BreakGlass,
 	} {
 		if doc, err := json.Marshal(root[name]); err == nil {
 			_ = json.Unmarshal(doc, into) // of another form: the bundle's own
@@ -68,6 +76,7 @@ func (l *linter) settings() {
 			add(at, fmt.Sprintf("%s is never %q, so this is without effect", field, value), "upper and lower case count")
 		}
 	}
+	l.switched(known)
 	if len(s.Desks) == 0 {
 		return // a bundle with rules of its own
 	}
@@ -128,6 +137,24 @@ func (l *linter) settings() {
 		}
 		if d := s.Hours.Days[day]; d.From < 0 || d.To > 24 || d.From >= d.To {
 			add(at, fmt.Sprintf("%s is open from %d to %d, which is never", day, d.From, d.To), "hours are from 0 to 24")
+		}
+	}
+}
+
+// switched finds switches under names that nothing has: what is believed to be off is on.
+func (l *linter) switched(known func(field, value string, at ...string)) {
+	off := statedSwitches(l.source, &problems{})
+	for plural, kind := range switchKinds {
+		for at := range off {
+			here := []string{switchedPath[1], plural, at[1]}
+			switch {
+			case at[0] != kind:
+			case kind == "type" || kind == "interaction":
+				known("input.request."+kind, at[1], here...)
+			case kind == "workflow" && l.plans[at[1]] == nil:
+				l.addData("settings", SeverityWarning, append([]string{datasetsPath[0]}, here...),
+					fmt.Sprintf("workflow %s is switched off, and there is no such dataset", at[1]), "there is "+names(l.plans))
+			}
 		}
 	}
 }

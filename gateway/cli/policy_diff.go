@@ -20,7 +20,10 @@ func policyDiffCommand() *cobra.Command {
 		Short: "Say who gains and who loses what by another policy",
 		Long: `Compare two bundles' folders by what they do. Datasets, settings and sentences are
 compared as they are; what the rules decide, by asking both about every role,
-interaction, type, ticket category, purpose and hour that either names.
+interaction, type, ticket category, purpose, hour and reason for emergency access
+that either names. A role is asked for by itself. What the rules read besides, such
+as a network or a tenant, is the same in all of these calls: where anything changes,
+it is told as "unasked", since by another value more may change than is told.
 
 --format table or markdown is for a change board, notes are sentences for the people
 at the desks, json is for a program.`,
@@ -110,7 +113,7 @@ func diffNotes(out io.Writer, changes []policies.Change) error {
 	var w strings.Builder
 	who := ""
 	for _, c := range changes {
-		if c.Kind == "rules" {
+		if c.Kind == "rules" || c.Kind == "setting" || c.Kind == "unasked" {
 			continue // what it comes to, the others say
 		}
 		if c.Who != who {
@@ -138,7 +141,7 @@ func sentence(c policies.Change) string {
 		return fmt.Sprintf("For %s it was %q, and now is %q.", c.What, c.Before, c.After)
 	}
 	switch c.Kind {
-	case "access":
+	case "access", "emergency":
 		if c.Effect == policies.Gains {
 			return fmt.Sprintf("May now %s, %s.", c.What, strings.TrimPrefix(c.After, "allowed "))
 		}
@@ -157,6 +160,8 @@ func sentence(c policies.Change) string {
 		return fmt.Sprintf("Can %s write %s.", now, c.What)
 	case "candidates":
 		return fmt.Sprintf("Is shown %s of %s in place of %s, where it asks for what is hidden.", c.After, c.What, c.Before)
+	case "switch":
+		return fmt.Sprintf("For everybody, %s is %s", c.What, strings.TrimSuffix(c.After, ".")) + "."
 	case "label":
 		return fmt.Sprintf("Is %s shown %s.", now, c.What)
 	case "purpose":
