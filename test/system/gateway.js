@@ -52,11 +52,11 @@ export async function freePorts(n) {
 }
 
 export class Gateway {
-  // make writes a configuration; edit may change it before it is stored.
-  static async make({ ehr, issuer, edit = () => {} }) {
+  // make writes a configuration; edit may change it before it is stored. The log is named after the host.
+  static async make({ ehr, issuer, edit = () => {}, host = '127.0.0.1' }) {
     const gateway = new Gateway();
     try {
-      await gateway.prepare(ehr, issuer, edit);
+      await gateway.prepare(ehr, issuer, edit, host);
     } catch (e) {
       await gateway.remove();
       throw e;
@@ -64,12 +64,12 @@ export class Gateway {
     return gateway;
   }
 
-  async prepare(ehr, issuer, edit) {
+  async prepare(ehr, issuer, edit, host) {
     this.dir = await mkdtemp(join(tmpdir(), 'halfdoor-system-'));
     const keeper = fileURLToPath(new URL('keeper.js', import.meta.url));
     this.keeper = spawn(process.execPath, [keeper, this.dir], { stdio: ['pipe', 'ignore', 'inherit'], detached: true });
     const [port, admin] = await freePorts(2);
-    this.origin = `https://127.0.0.1:${port}`;
+    this.origin = `https://${host}:${port}`;
     this.base = `${this.origin}/fhir`;
     this.admin = `http://127.0.0.1:${admin}`;
     this.config = join(this.dir, 'halfdoor.yaml');

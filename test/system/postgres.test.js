@@ -1,16 +1,17 @@
 // The access log in a PostgreSQL database: there what is in the log's folder, over kills of both ends, and an alarm where it differs.
 
 import assert from 'node:assert/strict';
-import { chmod, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { halfdoor, until } from './gateway.js';
+import { Gateway, halfdoor, until } from './gateway.js';
 import { Postgres } from './postgres.js';
 import { World } from './world.js';
 
 const password = 'canary-of-the-database-password';
 let database;
 let world;
+let second; // a replica with a log of its own, for a while
 let ca;
 let stored; // the database's URL with its password, in a file
 before(async () => {
@@ -29,6 +30,7 @@ before(async () => {
   );
 });
 after(async () => {
+  await second?.remove();
   await world?.stop();
   await database?.stop();
 });
@@ -38,13 +40,13 @@ const ask = async (n) => {
     assert.equal((await world.call('/Patient?_count=3', { as: i % 2 ? 'scheduling-a' : 'billing-a' })).status, 200);
   }
 };
-const sink = async () => {
-  const metrics = await (await fetch(`${world.gateway.admin}/metrics`)).text();
+const sink = async (gateway = world.gateway) => {
+  const metrics = await (await fetch(`${gateway.admin}/metrics`)).text();
   const value = (name) => Number(metrics.match(new RegExp(`^halfdoor_sink_${name}\\{sink="reviewers"\\} (\\S+)$`, 'm'))[1]);
   return { behind: value('behind_records'), failing: value('failing'), differs: value('history_differs') };
 };
-const delivered = () => until('the database to have all', async () => {
-  const s = await sink();
+const delivered = (gateway) => until('the database to have all', async () => {
+  const s = await sink(gateway);
   return s.behind === 0 && s.failing === 0;
 });
 
@@ -140,4 +142,33 @@ test('raises an alarm where a row differs, and leaves it as it is; what it lacks
   assert.equal((await sink()).differs, 0);
   await world.gateway.end('SIGKILL');
   await both('query');
+});
+
+test('has the logs of several replicas, and tells of both by their times', async () => {
+  const { gateway } = world;
+  second = await Gateway.make({
+    ehr: world.ehr.base, issuer: world.issuer.url, host: 'localhost',
+    edit: (config) => { config.sinks = [{ name: 'reviewers', kind: 'postgres', url: database.url, password: `file:${join(gateway.dir, 'keys', 'database')}`, ca }]; },
+  });
+  await Promise.all([gateway.start(), second.start()]);
+  for (let i = 0; i < 4; i++) {
+    await ask(1);
+    const refused = await fetch(`${second.base}/Patient`);
+    await refused.body.cancel();
+    assert.equal(refused.status, 401);
+  }
+  await Promise.all([delivered(gateway), delivered(second)]);
+  await Promise.all([gateway.end('SIGKILL'), second.end('SIGKILL')]);
+  const logs = join(gateway.dir, 'logs');
+  await mkdir(logs);
+  await symlink(gateway.log, join(logs, '1'));
+  await symlink(second.log, join(logs, '2'));
+  const folder = await halfdoor('audit', 'query', '--unrecorded', '--log', logs);
+  const base = await halfdoor('audit', 'query', '--unrecorded', '--postgres-url-file', stored);
+  assert.equal(folder.code, 0, folder.err);
+  assert.equal(base.code, 0, base.err);
+  assert.equal(base.out, folder.out);
+  assert.equal(base.out.split('\n').filter((line) => line.includes('"status":401')).length, 4);
+  assert.match(base.err, /127\.0\.0\.1\/audit: records 0 to /);
+  assert.match(base.err, /localhost\/audit: records 0 to /);
 });
