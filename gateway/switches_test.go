@@ -166,6 +166,44 @@ func TestSwitchedOffWithin(t *testing.T) {
 	}
 }
 
+// TestSwitchedOffOnTheWay holds a link to another page, which was given out before, and a $match to the switches of what they
+// stand for.
+func TestSwitchedOffOnTheWay(t *testing.T) {
+	w := newWorld(t)
+	desk := w.token("demo-scheduling", demo.TokenOptions{})
+	first := w.get(desk, "/Appointment?_count=1")
+	link, err := url.Parse(first.json().Get(`link.#(relation=="next").url`).String())
+	check(t, err)
+	page := func() reply { return w.get(desk, "/Appointment?"+link.RawQuery) }
+	match := func() reply {
+		return w.post(desk, "/Patient/$match", matching(`"name":[{"family":"Nobody"}],"birthDate":"1900-01-01"`))
+	}
+	if a, b := page(), match(); a.status != 200 || b.status != 200 {
+		t.Fatalf("%d %s; %d %s", a.status, a.body, b.status, b.body)
+	}
+	for _, c := range []struct {
+		kind, name string
+		ask        func() reply
+	}{
+		{"type", "Appointment", page},
+		{"workflow", "scheduling", page},
+		{"interaction", "search-type", page},
+		{"type", "Patient", match},
+		{"workflow", "scheduling", match},
+		{"interaction", "operation", match},
+	} {
+		w.off(c.kind, c.name)
+		r := c.ask()
+		if rec := w.record(r); r.status != 503 || r.code() != "switched-off" || rec.Code != "switched-off" || rec.Detail != "switched off: "+c.kind {
+			t.Errorf("%s %s: %d %s %+v", c.kind, c.name, r.status, r.body, rec)
+		}
+		w.on(c.kind, c.name)
+		if r := c.ask(); r.status != 200 {
+			t.Errorf("%s %s, on again: %d %s", c.kind, c.name, r.status, r.body)
+		}
+	}
+}
+
 // TestSwitchesByPolicy has the bundle switch something off; an administrator cannot switch that on.
 func TestSwitchesByPolicy(t *testing.T) {
 	off := "clients:\n  demo-access: Its key is lost.\n"
