@@ -43,7 +43,7 @@ const ask = async (n) => {
 const sink = async (gateway = world.gateway) => {
   const metrics = await (await fetch(`${gateway.admin}/metrics`)).text();
   const value = (name) => Number(metrics.match(new RegExp(`^halfdoor_sink_${name}\\{sink="reviewers"\\} (\\S+)$`, 'm'))[1]);
-  return { behind: value('behind_records'), failing: value('failing'), differs: value('history_differs') };
+  return { behind: value('behind_records'), failing: value('failing'), differs: value('history_differs'), failures: value('failures_total') };
 };
 const delivered = (gateway) => until('the database to have all', async () => {
   const s = await sink(gateway);
@@ -144,12 +144,16 @@ test('raises an alarm where a row differs, and leaves it as it is; what it lacks
   await both('query');
 });
 
-test('has the logs of several replicas, and tells of both by their times', async () => {
+test('has the logs of several replicas, which make its tables at once, and tells of both by their times', async () => {
   const { gateway } = world;
   second = await Gateway.make({
     ehr: world.ehr.base, issuer: world.issuer.url, host: 'localhost',
     edit: (config) => { config.sinks = [{ name: 'reviewers', kind: 'postgres', url: database.url, password: `file:${join(gateway.dir, 'keys', 'database')}`, ca }]; },
   });
+  await database.end();
+  await database.sql('DROP TABLE halfdoor_record, halfdoor_schema');
+  await database.run();
+  await rm(`${gateway.log}.sinks`, { recursive: true });
   await Promise.all([gateway.start(), second.start()]);
   for (let i = 0; i < 4; i++) {
     await ask(1);
@@ -158,6 +162,7 @@ test('has the logs of several replicas, and tells of both by their times', async
     assert.equal(refused.status, 401);
   }
   await Promise.all([delivered(gateway), delivered(second)]);
+  assert.deepEqual([await sink(gateway), await sink(second)].map((s) => s.failures), [0, 0]);
   await Promise.all([gateway.end('SIGKILL'), second.end('SIGKILL')]);
   const logs = join(gateway.dir, 'logs');
   await mkdir(logs);

@@ -149,19 +149,19 @@ func ready(ctx context.Context, c *pgx.Conn) error {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(lockKey)); err != nil {
 			return err
 		}
-		n, err := is(ctx, c)
-		if err != nil {
-			return err
-		}
-		if n != 0 { // another has made them
-			return known(n)
-		}
 		for _, statement := range tables {
 			if _, err := tx.Exec(ctx, statement); err != nil {
 				return err
 			}
 		}
-		_, err = tx.Exec(ctx, `INSERT INTO halfdoor_schema (version) VALUES ($1)`, version)
-		return err
+		// Another may have made them meanwhile. This is asked of the table: the server may remember that there was none.
+		if _, err := tx.Exec(ctx, `INSERT INTO halfdoor_schema (version) SELECT $1::integer WHERE NOT EXISTS (SELECT FROM halfdoor_schema)`, version); err != nil {
+			return err
+		}
+		n, err := is(ctx, c)
+		if err != nil {
+			return err
+		}
+		return known(n)
 	})
 }
