@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -34,7 +35,7 @@ why each element is needed is for you to write.`,
 			}
 			text, err := gateway.ImportAnonymizer(doc, types, title)
 			if err != nil {
-				return err
+				return fmt.Errorf("%s: %w", args[0], err)
 			}
 			if !bytes.Contains(text, []byte("\n    ")) {
 				return errors.New("no rule could be taken over: nothing would leave")
