@@ -192,6 +192,13 @@ type AccessLog struct {
 	// LowSpace is how much free space on the log's disk is told of: a warning in the operator's log, a metric, and
 	// readiness, which says "degraded". Bytes, to 1024GiB; default 1GiB. 0 tells of none.
 	LowSpace Bytes `yaml:"low_space"`
+
+	// Witnesses are shown the log's checkpoint, and cosign it. Default none.
+	Witnesses []Witness `yaml:"witnesses"`
+
+	// WitnessEvery is how long the gateway waits before it shows the witnesses the newest checkpoint again: at most so much
+	// of the log can be put back unseen, while they answer. A duration, from 1s to 24h; default 1m.
+	WitnessEvery Duration `yaml:"witness_every"`
 }
 
 // Limits bound what one client can make the gateway hold or wait for.

@@ -66,6 +66,9 @@ func (c *Config) eachFile(visit func(path string, file *string, kind fileKind)) 
 	visit("admin.switches", &c.Admin.Switches, writeFile)
 	visit("vault.dir", &c.Vault.Dir, writeDir)
 	visit("access_log.dir", &c.AccessLog.Dir, writeDir)
+	for i := range c.AccessLog.Witnesses {
+		visit(index("access_log.witnesses", i)+".ca", &c.AccessLog.Witnesses[i].CA, publicFile)
+	}
 	for i := range c.Sinks {
 		s, at := &c.Sinks[i], index("sinks", i)
 		visit(at+".ca", &s.CA, publicFile)

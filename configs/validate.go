@@ -18,6 +18,7 @@ func (c *Config) validate(r *report) {
 	c.validateIssuers(r)
 	c.validateClients(r)
 	c.validateStores(r)
+	c.validateWitnesses(r)
 	c.validateSinks(r)
 	c.validatePolicy(r)
 	c.validateLimits(r)
@@ -40,6 +41,7 @@ func (c *Config) validateStores(r *report) {
 	r.count("access_log.retention_days", c.AccessLog.RetentionDays, 0, 36500)
 	r.size("access_log.reserve", c.AccessLog.Reserve, 0, 64<<30)
 	r.size("access_log.low_space", c.AccessLog.LowSpace, 0, 1<<40)
+	r.between("access_log.witness_every", c.AccessLog.WitnessEvery, time.Second, 24*time.Hour)
 	if r.required("access_log.origin", c.AccessLog.Origin) {
 		switch origin := c.AccessLog.Origin; {
 		case strings.Contains(origin, "://"):

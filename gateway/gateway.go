@@ -77,6 +77,7 @@ type Gateway struct {
 
 	encoders encoders // of what leaves
 	outlets  outlets  // of the access log
+	watchers watchers // of the access log
 	skip     *skipping
 
 	bodies     atomic.Int64   // of requests, that calls under way hold, in bytes
@@ -189,6 +190,9 @@ func New(o Options) (*Gateway, error) {
 	if err := g.openSinks(cfg); err != nil {
 		return nil, errors.Join(err, g.Close())
 	}
+	if err := g.openWitnesses(cfg); err != nil {
+		return nil, errors.Join(err, g.Close())
+	}
 	if cfg.Policy.Server != nil {
 		if err := g.subscribe(cfg); err != nil {
 			return nil, errors.Join(err, g.Close())
@@ -273,6 +277,7 @@ func (g *Gateway) Close() error {
 		err = errors.Join(g.flood.end(), g.Act("stop", ""))
 	}
 	g.outlets.close()
+	g.watchers.close()
 	g.current.Load().release()
 	return errors.Join(err, g.log.Close())
 }
@@ -286,6 +291,8 @@ type fixed struct {
 	upkeep              configs.AccessLog // but its folder and keys
 	limits              configs.Limits    // but those that a generation applies
 	sinks               []configs.Sink
+	witnesses           []configs.Witness
+	witnessEvery        configs.Duration
 	shutdown            configs.Duration
 	delivery            string
 }
@@ -302,7 +309,7 @@ func fixedOf(cfg *configs.Config) (fixed, error) {
 			SegmentAge: cfg.AccessLog.SegmentAge, Compress: cfg.AccessLog.Compress, RetentionDays: cfg.AccessLog.RetentionDays,
 			Reserve: cfg.AccessLog.Reserve, LowSpace: cfg.AccessLog.LowSpace,
 		},
-		sinks: cfg.Sinks,
+		sinks: cfg.Sinks, witnesses: cfg.AccessLog.Witnesses, witnessEvery: cfg.AccessLog.WitnessEvery,
 		limits: configs.Limits{
 			HeaderBytes: cfg.Limits.HeaderBytes, ReadHeaderTimeout: cfg.Limits.ReadHeaderTimeout,
 			IdleTimeout: cfg.Limits.IdleTimeout, ConcurrentRequests: cfg.Limits.ConcurrentRequests,
@@ -329,7 +336,8 @@ func (f fixed) unchanged(cfg *configs.Config) error {
 		{"access_log.signing_key", bytes.Equal(f.signing, n.signing)},
 		{"access_log.patient_key", bytes.Equal(f.patient, n.patient)},
 		{"access_log.segment_size", f.segment == n.segment},
-		{"access_log: segment_age, compress, retention_days, reserve and low_space", f.upkeep == n.upkeep},
+		{"access_log: segment_age, compress, retention_days, reserve and low_space", reflect.DeepEqual(f.upkeep, n.upkeep)},
+		{"access_log: witnesses and witness_every", reflect.DeepEqual(f.witnesses, n.witnesses) && f.witnessEvery == n.witnessEvery},
 		{"sinks", reflect.DeepEqual(f.sinks, n.sinks)},
 		{"limits: header_bytes, read_header_timeout, idle_timeout and concurrent_requests", f.limits == n.limits},
 		{"shutdown_timeout", f.shutdown == n.shutdown},

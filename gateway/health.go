@@ -35,6 +35,14 @@ func (g *Gateway) worse() []string {
 			all = append(all, fmt.Sprintf("degraded: the sink %s fails, and is %d records behind", s.Name, s.Behind))
 		}
 	}
+	for _, s := range g.watchers.statuses() {
+		switch {
+		case s.Contradicts:
+			all = append(all, "degraded: the witness "+s.Name+" has cosigned what is not in the access log: it may have been put back, or changed")
+		case s.Failing:
+			all = append(all, fmt.Sprintf("degraded: the witness %s does not cosign, and is %d records behind", s.Name, s.Behind))
+		}
+	}
 	if g.reloadFail.Load() != nil {
 		all = append(all, "degraded: the newest configuration was refused, the one before serves")
 	}

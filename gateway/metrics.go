@@ -95,6 +95,7 @@ func newMetrics(g *Gateway) *metrics {
 		ehrCollector{g},
 		shadowCollector{g},
 		sinkCollector{g},
+		witnessCollector{g},
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)

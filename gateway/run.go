@@ -252,6 +252,9 @@ func (g *Gateway) status() any {
 	if len(g.outlets.all) > 0 {
 		s["sinks"] = g.outlets.statuses()
 	}
+	if all := g.watchers.statuses(); len(all) > 0 {
+		s["witnesses"] = all
+	}
 	if gen.shadow != nil {
 		s["shadow"] = gen.shadow.status(gen.policies.Revision())
 	}

@@ -20,7 +20,7 @@ var mayImport = map[string][]string{
 	"":                      {"gateway/cli"},
 	"gateway/cli":           {"certs", "configs", "gateway", "gateway/accesslog", "gateway/accesslog/balp", "gateway/accesslog/index", "gateway/accesslog/postgres", "gateway/demo", "gateway/probe", "gateway/reviews", "gateway/vault", "policies", "policies/delivery", "transforms"},
 	"gateway/demo":          {"certs", "configs", "gateway"},
-	"gateway":               {"certs", "configs", "policies", "policies/delivery", "transforms", "gateway/accesslog", "gateway/accesslog/balp", "gateway/accesslog/postgres", "gateway/accesslog/sinks", "gateway/admin", "gateway/auth", "gateway/fhir", "gateway/reviews", "gateway/smart", "gateway/state", "gateway/upstream", "gateway/vault"},
+	"gateway":               {"certs", "configs", "policies", "policies/delivery", "transforms", "gateway/accesslog", "gateway/accesslog/balp", "gateway/accesslog/postgres", "gateway/accesslog/sinks", "gateway/accesslog/witness", "gateway/admin", "gateway/auth", "gateway/fhir", "gateway/reviews", "gateway/smart", "gateway/state", "gateway/upstream", "gateway/vault"},
 	"gateway/auth":          {"gateway/fhir", "gateway/smart"},
 	"gateway/smart":         {"gateway/fhir"},
 	"policies":              {"transforms"},
@@ -46,6 +46,7 @@ var mayImport = map[string][]string{
 	"gateway/accesslog/postgres": {"gateway/accesslog", "gateway/accesslog/sinks"},
 	"gateway/accesslog/sinks":    {"gateway/accesslog", "gateway/accesslog/balp"},
 	"gateway/reviews":            {"gateway/accesslog"},
+	"gateway/accesslog/witness":  {"gateway/accesslog"},
 }
 
 // pure packages reach no network, file system or clock of their own.

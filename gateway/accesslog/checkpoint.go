@@ -78,9 +78,20 @@ func parseCheckpoint(message []byte, of keys) (checkpoint, error) {
 	if err != nil {
 		return checkpoint{}, err
 	}
+	c, err := checkpointOf(text, of.origin())
+	if errors.Is(err, errNoCheckpoint) {
+		err = errors.New("it is signed by this log's key but is no checkpoint of this log")
+	}
+	return c, err
+}
+
+var errNoCheckpoint = errors.New("it is no checkpoint of this log")
+
+// checkpointOf reads the text of a checkpoint.
+func checkpointOf(text, origin string) (checkpoint, error) {
 	lines := strings.Split(text, "\n") // the text ends in a newline
-	if len(lines) < 4 || lines[0] != of.origin() {
-		return checkpoint{}, errors.New("it is signed by this log's key but is no checkpoint of this log")
+	if len(lines) < 4 || lines[0] != origin {
+		return checkpoint{}, errNoCheckpoint
 	}
 	size, err := parseSize(lines[1])
 	if err != nil {

@@ -20,6 +20,10 @@ var (
 	ErrRecord = errors.New("not an access record")
 	// ErrKey is wrapped by the [*Damage] of a checkpoint that another key signed, or none did.
 	ErrKey = errors.New("not signed by this log's key")
+	// ErrCosignature is wrapped by the error for a cosignature that its witness has not made.
+	ErrCosignature = errors.New("not cosigned by this witness")
+	// ErrUnwitnessed is returned where fewer witnesses have cosigned the log than were asked for.
+	ErrUnwitnessed = errors.New("not enough witnesses have cosigned the log")
 )
 
 // Damage is the first place where a log is not what it was when it was written.

@@ -3,7 +3,6 @@ package accesslog
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -101,31 +100,16 @@ func (l *Log) introduce() error {
 }
 
 // An introduction is such a file.
-type introduction struct {
-	size    int64
-	message []byte
-}
+type introduction numberedFile
 
 // introductions reads the files, the oldest first.
 func introductions(dir string) ([]introduction, error) {
-	names, err := filepath.Glob(filepath.Join(dir, introductionPrefix+"*"))
-	if err != nil {
-		return nil, err
-	}
+	files, err := numbered(dir, introductionPrefix)
 	var all []introduction
-	for _, name := range names {
-		size, err := parseSize(strings.TrimPrefix(filepath.Base(name), introductionPrefix))
-		if err != nil {
-			continue // of another name: a file that is being written
-		}
-		message, err := os.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, introduction{size, message})
+	for _, f := range files {
+		all = append(all, introduction(f))
 	}
-	slices.SortFunc(all, func(a, b introduction) int { return int(a.size - b.size) })
-	return all, nil
+	return all, err
 }
 
 // open reads the key that is introduced, and what it was introduced at, if one of the keys signed it.

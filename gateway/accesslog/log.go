@@ -21,6 +21,7 @@
 //	frontier        where the next start goes on reading (see state.go)
 //	retained        where the log begins, once retention has removed its oldest segments
 //	key-rotation.*  a signing key that the one before has introduced (see introduce.go)
+//	witnessed.*     a checkpoint that witnesses have cosigned (see witnessed.go)
 //	reserve         space that is given up when the disk fills (see space.go)
 //	next.tmp        the next segment, while it is prepared
 //	*.torn          what a start has cut from the end after a crash

@@ -32,6 +32,17 @@ var ErrElsewhere = errors.New("the log is another one, or has changed, or no lon
 // new end. Every line must continue the one before; what does not is a [*Damage], behind what was visited.
 // It stops where records are being written.
 func Follow(ctx context.Context, dir string, from End, visit func(*Record, Place) error) (End, error) {
+	return follow(ctx, dir, from, func(line []byte, at End) error {
+		r, err := Decode(line)
+		if err != nil {
+			return &Damage{File: segmentName(at.Next.Segment), Seq: at.Records, Offset: at.Next.Offset, Reason: err.Error(), err: err}
+		}
+		return visit(r, at.Next)
+	})
+}
+
+// follow is [Follow] of the lines, each with the end before it.
+func follow(ctx context.Context, dir string, from End, visit func(line []byte, at End) error) (End, error) {
 	of, err := listSegments(dir, nil)
 	if err != nil {
 		return from, err
@@ -52,7 +63,7 @@ func Follow(ctx context.Context, dir string, from End, visit func(*Record, Place
 	}
 }
 
-func followSegment(ctx context.Context, dir string, from End, visit func(*Record, Place) error) (End, error) {
+func followSegment(ctx context.Context, dir string, from End, visit func(line []byte, at End) error) (End, error) {
 	n := from.Next.Segment
 	f, err := openStored(dir, n)
 	if err != nil {
@@ -75,11 +86,7 @@ func followSegment(ctx context.Context, dir string, from End, visit func(*Record
 		if sealed = seal(sealed[:0], from.Records, from.Last); !bytes.HasSuffix(line, sealed) {
 			return damage("the line does not continue the one before", nil)
 		}
-		r, err := Decode(line)
-		if err != nil {
-			return damage(err.Error(), err)
-		}
-		if err := visit(r, from.Next); err != nil {
+		if err := visit(line, from); err != nil {
 			return from, err
 		}
 		from = End{from.Records + 1, Place{n, in.offset}, tlog.RecordHash(line)}

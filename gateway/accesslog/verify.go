@@ -17,6 +17,11 @@ type VerifyOptions struct {
 	// Checkpoint is the content of a checkpoint file that the reviewer kept. With it Verify also proves
 	// that the log still begins with the records that were there then.
 	Checkpoint []byte
+	// Witnesses are verifier keys of witnesses. WitnessesNeeded of them, or all where it is 0, must have cosigned a
+	// checkpoint that is in the folder, and the log must begin with all that any of them has: else [ErrUnwitnessed], or a
+	// [*Damage].
+	Witnesses       []string
+	WitnessesNeeded int
 	// Progress, where set, is called now and then with the number of records read.
 	Progress func(records int64)
 }
@@ -32,6 +37,8 @@ type Verified struct {
 	CheckpointSize int64  // records that the folder's checkpoint signs
 	KeptSize       int64  // records that the kept checkpoint signs; 0 without one
 	Unsigned       int64  // complete records behind every checkpoint: chained, but not yet signed
+	// Witnessed is what each of the witnesses has cosigned last.
+	Witnessed []Cosigned
 	// Signers name the keys that have signed this log, as its key rotations have it: the beginning of a
 	// verifier key, "<origin>+<hash>".
 	Signers []string
@@ -68,6 +75,11 @@ func Verify(ctx context.Context, o VerifyOptions) (*Verified, error) {
 		v.KeptSize = kept.size
 		marks = append(marks, mark{kept, "the kept checkpoint"})
 	}
+	cosigned, err := v.witnesses(o)
+	if err != nil {
+		return nil, err
+	}
+	marks = append(marks, cosigned...)
 	// The checkpoint comes first: every record that it signs is in a segment that exists by then, and
 	// none of them changes any more.
 	signed, err := readCheckpoint(o.Dir, of)
@@ -104,6 +116,9 @@ func Verify(ctx context.Context, o VerifyOptions) (*Verified, error) {
 		return nil, err
 	}
 	v.Records = w.tree.size - v.Removed
+	if err := v.witnessedBeyond(w.tree.size); err != nil {
+		return nil, err
+	}
 	proven, _ := w.signed()
 	v.Unsigned = w.tree.size - proven
 	if v.Records > 0 {
@@ -114,7 +129,7 @@ func Verify(ctx context.Context, o VerifyOptions) (*Verified, error) {
 			return nil, w.damage(w.before, w.tree.size-1, "%v", err)
 		}
 	}
-	v.remark(w.torn, at.foreign, o.Checkpoint != nil)
+	v.remark(w.torn, at.foreign, o.Checkpoint != nil || len(v.Witnessed) > 0)
 	if o.Progress != nil {
 		o.Progress(v.Records)
 	}
@@ -125,9 +140,9 @@ func Verify(ctx context.Context, o VerifyOptions) (*Verified, error) {
 func (v *Verified) remark(torn int64, foreign []string, kept bool) {
 	add := func(format string, args ...any) { v.Notes = append(v.Notes, fmt.Sprintf(format, args...)) }
 	if !kept {
-		add("no kept checkpoint was given: if the end of the log and its checkpoint were put back together to an earlier state, this does not show; keep a copy of the file %q elsewhere, and verify against it", checkpointFile)
+		add("no kept checkpoint was given, and no witness: if the end of the log and its checkpoint were put back together to an earlier state, this does not show; keep a copy of the file %q elsewhere, and verify against it", checkpointFile)
 	}
-	if kept && v.KeptSize > v.CheckpointSize {
+	if v.KeptSize > v.CheckpointSize {
 		add("the kept checkpoint signs %d records, the log's own only %d: after a power cut the log's may lag behind, otherwise it was put back", v.KeptSize, v.CheckpointSize)
 	}
 	if v.Removed > 0 {

@@ -3,10 +3,16 @@ package cli_test
 import (
 	"bufio"
 	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -18,7 +24,31 @@ import (
 // TestAudit runs the reviewers' questions over logs that the scripts spell out.
 func TestAudit(t *testing.T) {
 	testscript.Run(t, testscript.Params{Dir: "testdata/audit", RequireExplicitExec: true, RequireUniqueNames: true,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"records": records}})
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"records": records, "cosign": cosign}})
+}
+
+// cosign SITE NAME has a witness of this name cosign the log's checkpoint, and sets NAME in the script to its key.
+func cosign(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: cosign SITE NAME")
+	}
+	dir, name := filepath.Join(ts.MkAbs(args[0]), "log"), args[1]
+	public, private, err := ed25519.GenerateKey(nil)
+	ts.Check(err)
+	key := append([]byte{4}, public...)
+	sum := sha256.Sum256(append([]byte(name+"\n"), key...))
+	ts.Setenv(name, fmt.Sprintf("%s+%x+%s", name, sum[:4], base64.StdEncoding.EncodeToString(key)))
+	message, err := os.ReadFile(filepath.Join(dir, "checkpoint"))
+	ts.Check(err)
+	size := strings.Split(string(message), "\n")[1]
+	file := filepath.Join(dir, "witnessed."+size)
+	if kept, err := os.ReadFile(file); err == nil {
+		message = kept
+	}
+	text, _, _ := strings.Cut(string(message), "\n\n")
+	sig := binary.BigEndian.AppendUint64(sum[:4:4], 1772600000)
+	sig = append(sig, ed25519.Sign(private, []byte("cosignature/v1\ntime 1772600000\n"+text+"\n"))...)
+	ts.Check(os.WriteFile(file, append(message, "— "+name+" "+base64.StdEncoding.EncodeToString(sig)+"\n"...), 0o600))
 }
 
 // records SITE FILE appends the records of a file, a JSON object a line, to the access log of a site that "halfdoor

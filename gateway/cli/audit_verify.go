@@ -18,7 +18,8 @@ import (
 
 func verifyCommand() *cobra.Command {
 	var dir, checkpoint string
-	var keys []string
+	var keys, witnesses []string
+	var needed int
 	var quiet bool
 	c := &cobra.Command{
 		Use:   "verify --log DIR --key KEY",
@@ -34,7 +35,12 @@ each log is named, and a key for which there is no log is an error.
 
 A log whose end was cut off together with its checkpoint looks whole. Keep a
 copy of the file "checkpoint" elsewhere from time to time, and give it as
---checkpoint: the log must then still begin with all that it signs.`,
+--checkpoint: the log must then still begin with all that it signs.
+
+Where witnesses cosign the log, name them with --witness, by their public verifier
+keys: a checkpoint beside the log must then be cosigned by each of them, or by
+as many as --witnesses-needed says, and the log must begin with all that they have
+cosigned. No copy has to be kept for that.`,
 		Example: "  halfdoor audit verify --log /var/lib/halfdoor/log --key gw.example/audit+1a2b3c4d+AbCd…\n  halfdoor audit verify --log /srv/logs --key verifier-keys",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -56,7 +62,15 @@ copy of the file "checkpoint" elsewhere from time to time, and give it as
 			if len(logs) > 1 && checkpoint != "" {
 				return usage{errors.New("--checkpoint is of one log: give that one's folder as --log")}
 			}
-			o := accesslog.VerifyOptions{}
+			o := accesslog.VerifyOptions{Witnesses: witnesses, WitnessesNeeded: needed}
+			if needed < 0 || needed > len(witnesses) || needed == 0 && c.Flags().Changed("witnesses-needed") {
+				return usage{errors.New("--witnesses-needed N is from 1 to the number of witnesses named")}
+			}
+			for _, w := range witnesses {
+				if _, err := accesslog.ParseCosigner(w); err != nil {
+					return usage{fmt.Errorf("--witness: %w", err)}
+				}
+			}
 			if checkpoint != "" {
 				if o.Checkpoint, err = os.ReadFile(checkpoint); err != nil {
 					return err
@@ -77,6 +91,8 @@ copy of the file "checkpoint" elsewhere from time to time, and give it as
 	logFlag(c, &dir)
 	c.Flags().StringArrayVar(&keys, "key", nil, "a log's public verifier `KEY`, or a file that holds some; may be repeated")
 	c.Flags().StringVar(&checkpoint, "checkpoint", "", "a copy of the log's checkpoint, kept elsewhere: a `FILE`")
+	c.Flags().StringArrayVar(&witnesses, "witness", nil, "the public verifier `KEY` of a witness that must have cosigned the log; may be repeated")
+	c.Flags().IntVar(&needed, "witnesses-needed", 0, "how many (`N`) of the witnesses must have cosigned; default: all that are named")
 	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "no progress")
 	return c
 }
@@ -144,6 +160,9 @@ func verifyOne(ctx context.Context, out io.Writer, o accesslog.VerifyOptions) (*
 	fmt.Fprintf(out, "signed: the first %d, root %s\n", v.CheckpointSize, v.Root)
 	if v.KeptSize > 0 {
 		fmt.Fprintf(out, "kept checkpoint: its %d records are all there, unaltered\n", v.KeptSize)
+	}
+	for _, w := range v.Witnessed {
+		fmt.Fprintf(out, "witnessed: the first %d, by %s at %s; %d records came later\n", w.Size, w.Witness, w.Time.Format(time.RFC3339), w.Behind)
 	}
 	for _, n := range v.Notes {
 		fmt.Fprintln(out, "note:", n)
