@@ -84,7 +84,6 @@ DIR may hold the logs of several replicas, each in a folder of its own.`,
 		},
 	}
 	r.flags(c)
-	r.database(c)
 	f := c.Flags()
 	f.StringVar(&q.Ticket, "ticket", "", "records of this ticket `ID`")
 	f.StringVar(&q.Correlation, "correlation", "", "records of this correlation or request `ID`")

@@ -90,7 +90,7 @@ records say whom an answer was about, not which part of it.
 				p.from = time.Now().UTC().AddDate(-years, 0, 0)
 			}
 			if page, ok := rows.(*htmlRows); ok {
-				page.Since = p.from.Format(time.DateOnly)
+				page.Since, page.Limits = p.from.Format(time.DateOnly), p.limits
 			}
 			err := rows.begin()
 			if err == nil {
@@ -102,7 +102,7 @@ records say whom an answer was about, not which part of it.
 				})
 			}
 			if err == nil {
-				err = rows.end(len(p.damage) > 0)
+				err = rows.end(p.incomplete())
 			}
 			return p.done(err)
 		},
@@ -160,6 +160,7 @@ func (c csvRows) end(bool) error {
 type htmlRows struct {
 	w                    io.Writer
 	Patient, Since, Made string
+	Limits               []string
 	Count                int
 	Incomplete           bool
 }
@@ -169,7 +170,8 @@ var disclosurePage = template.Must(template.New("begin").Parse(`<!doctype html>
 <style>body{font:11pt/1.4 serif;margin:2em}table{border-collapse:collapse;width:100%}th,td{border:1px solid #888;padding:.3em .5em;text-align:left;vertical-align:top;overflow-wrap:anywhere}thead{display:table-header-group}tr{break-inside:avoid}</style></head>
 <body><h1>Accounting of disclosures</h1>
 <p>Patient {{.Patient}}. Disclosures since {{.Since}}, by the access log of the gateway. Made {{.Made}}. (45 CFR 164.528)</p>
-<table><thead><tr><th>Date</th><th>Recipient</th><th>What was disclosed</th><th>Purpose</th><th>Record</th></tr></thead><tbody>
+{{range .Limits}}<p>Note: {{.}}.</p>
+{{end}}<table><thead><tr><th>Date</th><th>Recipient</th><th>What was disclosed</th><th>Purpose</th><th>Record</th></tr></thead><tbody>
 {{define "row"}}<tr><td>{{.Date}}</td><td>{{.Recipient}}</td><td>{{.What}}</td><td>{{.Why}}</td><td>{{.Record}}</td></tr>
 {{end}}{{define "end"}}</tbody></table>
 <p>{{.Count}} disclosures.{{if .Incomplete}} <strong>Part of the log could not be read: this list is incomplete.</strong>{{end}}</p></body></html>

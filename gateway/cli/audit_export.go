@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -69,7 +68,7 @@ one Bundle of them. An export that is made again has the same ids. --kind takes
 			} else {
 				err = p.each(x.add)
 			}
-			if err == nil && len(p.damage) == 0 {
+			if err == nil && !p.incomplete() {
 				err = x.end()
 			}
 			return p.done(err)
@@ -114,21 +113,19 @@ func (x *exporter) begin(p *patient) error {
 			host = u.Hostname()
 		}
 	}
-	for _, dir := range p.logs {
-		origin, err := accesslog.Origin(dir)
+	for i, log := range p.reader.names {
+		origin, err := p.originOf(i)
 		if err != nil {
-			return hint(err, "an event is named after its log, whose name is in the checkpoint")
+			return err
 		}
 		m, err := balp.New(balp.Options{Origin: origin, Host: host, Sentence: gateway.Sentence})
 		if err != nil {
 			return err
 		}
-		if len(p.logs) == 1 {
-			dir = ""
-		} else {
-			dir = filepath.Base(dir)
+		if len(p.reader.names) == 1 {
+			log = "" // as an entry has it
 		}
-		x.mappers[dir] = m
+		x.mappers[log] = m
 	}
 	if !x.bundle {
 		return nil

@@ -89,7 +89,7 @@ func indexOne(c *cobra.Command, dir string, tell, quiet bool) error {
 func (r *reader) sources(c *cobra.Command) {
 	for _, dir := range r.logs {
 		if first, err := accesslog.First(dir); err == nil && first > 0 {
-			fmt.Fprintf(c.ErrOrStderr(), "halfdoor: note: %s: the first %d records were removed by retention, and nothing is said of them\n", dir, first)
+			r.limit(c, "%s: the first %d records were removed by retention, and nothing is said of them", dir, first)
 		}
 		source := accesslog.Source(nil)
 		if !r.plain {

@@ -291,7 +291,6 @@ they asked for or, which only --config can tell, as a parameter of a search.
 		},
 	}
 	p.flags(c)
-	p.database(c)
 	c.Flags().BoolVar(&lines, "json", false, "a line of JSON for each row")
 	c.Flags().BoolVar(&refused, "refused", false, "list refused calls about the patient as well")
 	return c

@@ -75,17 +75,15 @@ func (r *reader) databaseSources(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	note := func(format string, args ...any) {
-		fmt.Fprintf(c.ErrOrStderr(), "halfdoor: note: "+format+"\n", args...)
-	}
-	note("the database is a projection of the logs, not the record")
+	r.limit(c, "the database is a projection of the logs, not the record")
 	for _, o := range origins {
 		name := safe(o.Name)
-		note("%s: records %d to %d, the newest of %s; nothing is said of others", name, o.First, o.Last, o.Newest.UTC().Format(time.RFC3339))
+		r.limit(c, "%s: records %d to %d, the newest of %s; nothing is said of others", name, o.First, o.Last, o.Newest.UTC().Format(time.RFC3339))
 		if n := o.Missing(); n != 0 {
 			r.gaps = append(r.gaps, fmt.Errorf("%s: the database lacks %d records between %d and %d", name, n, o.First, o.Last))
 		}
 		r.names = append(r.names, name)
+		r.origins = append(r.origins, o.Name)
 		r.answer = append(r.answer, db.Source(o.Name))
 	}
 	return nil

@@ -21,7 +21,9 @@ type reader struct {
 	from, to          time.Time
 	db                database
 	logs              []string // folders, where it is none to the database
-	names             []string // of the logs
+	names             []string // of the logs, as an answer has them
+	origins           []string // of the logs in a database
+	limits            []string // what the answer says nothing of, in words
 	gaps              []error  // what the database lacks
 	plain             bool     // read the logs themselves, also where they have an index
 	answer            []accesslog.Source
@@ -38,6 +40,7 @@ func (r *reader) flags(c *cobra.Command) {
 	c.Flags().StringVar(&r.since, "since", "", "records not before this `TIME` (2026-01-31, or RFC 3339)")
 	c.Flags().StringVar(&r.until, "until", "", "records before this `TIME`")
 	c.Flags().BoolVar(&r.plain, "no-index", false, "read the log itself, also where it has an index")
+	r.database(c)
 }
 
 // open records the question and finds the logs. What is empty, as an unset variable makes it, is refused: it would be answered
@@ -97,6 +100,28 @@ func (r *reader) each(visit func(accesslog.Entry) error, queries ...accesslog.Qu
 		}
 	}
 	return nil
+}
+
+// limit tells what the answer says nothing of.
+func (r *reader) limit(c *cobra.Command, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	r.limits = append(r.limits, text)
+	fmt.Fprintln(c.ErrOrStderr(), "halfdoor: note:", text)
+}
+
+// incomplete says whether the answer, as far as it has come, is not the whole one.
+func (r *reader) incomplete() bool { return len(r.damage)+len(r.gaps) > 0 }
+
+// originOf is the name of a log in its own records' events: of that with this place among the names.
+func (r *reader) originOf(i int) (string, error) {
+	if r.logs == nil {
+		return r.origins[i], nil
+	}
+	origin, err := accesslog.Origin(r.logs[i])
+	if err != nil {
+		return "", hint(err, "an event is named after its log, whose name is in the checkpoint")
+	}
+	return origin, nil
 }
 
 // done ends an answer: with an error where it is not the whole one.

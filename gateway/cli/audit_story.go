@@ -72,7 +72,6 @@ func storyCommand(name string, query func(string) accesslog.Query, c *cobra.Comm
 		return r.done(err)
 	}
 	r.flags(c)
-	r.database(c)
 	c.Flags().BoolVar(&lines, "json", false, "a line of JSON for each call")
 	return c
 }
