@@ -47,8 +47,6 @@ type Options struct {
 	Openings Openings // default those of this process; a test may break it
 
 	Memory Usage // default the process's own; a test may fill it
-
-	InsecureSkip InsecureSkip // only for test/bench
 }
 
 // A Gateway serves the FHIR listener. One generation of configuration, policies, datasets
@@ -78,7 +76,7 @@ type Gateway struct {
 	encoders encoders // of what leaves
 	outlets  outlets  // of the access log
 	watchers watchers // of the access log
-	skip     *skipping
+	skip     skipping // nothing, but in a build for test/bench
 
 	bodies     atomic.Int64   // of requests, that calls under way hold, in bytes
 	calls      sync.WaitGroup // under way
@@ -133,7 +131,6 @@ func New(o Options) (*Gateway, error) {
 		log:     log,
 		room:    newRoom(cfg.Limits.ConcurrentRequests),
 		rate:    state.NewRate(state.RateOptions{Now: o.Now}),
-		skip:    newSkipping(o.InsecureSkip),
 	}
 	if g.memory.usage = o.Memory; g.memory.usage == nil {
 		g.memory.usage = inUse

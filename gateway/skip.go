@@ -1,3 +1,5 @@
+//go:build halfdoor_insecure_skip
+
 package gateway
 
 import (
@@ -13,9 +15,9 @@ import (
 )
 
 // InsecureSkip takes steps out of the path, so that test/bench can measure what each of them costs. A gateway that
-// skips anything keeps none of its promises, and serves made-up data on loopback. That is the only place where it is
-// safe, and so nothing leads here but Go code: no setting, flag or variable of the environment names it, Run, by which
-// the command serves, has no field for it, and a test holds that only test/bench does.
+// skips anything keeps none of its promises, and serves made-up data on loopback: that is the only place where it is
+// safe. So it is compiled for that benchmark alone, by a build tag with which the command itself does not build, and no
+// setting, flag or variable of the environment leads to it. whole.go has the same steps as every other build has them.
 type InsecureSkip struct {
 	Authentication bool // whoever was let in first is who calls
 	Policy         bool // the first decision on a type and interaction is the decision
@@ -24,23 +26,28 @@ type InsecureSkip struct {
 	Log            bool // nothing is recorded, and nobody counted
 }
 
-// skipping is what a gateway that skips something remembers. Of any other gateway it is nil.
-type skipping struct {
+// skipping is what a gateway that skips something remembers. Of any other gateway it is empty.
+type skipping struct{ *skips }
+
+type skips struct {
 	InsecureSkip
 	mu        sync.Mutex
 	caller    *auth.Caller
 	decisions map[[2]string]*policies.Decision
 }
 
-func newSkipping(o InsecureSkip) *skipping {
-	if o == (InsecureSkip{}) {
-		return nil
+// NewSkipping is New, for a gateway that leaves steps out.
+func NewSkipping(o Options, skip InsecureSkip) (*Gateway, error) {
+	g, err := New(o)
+	if err != nil {
+		return nil, err
 	}
-	return &skipping{InsecureSkip: o, decisions: map[[2]string]*policies.Decision{}}
+	g.skip.skips = &skips{InsecureSkip: skip, decisions: map[[2]string]*policies.Decision{}}
+	return g, nil
 }
 
 func (c *call) authenticate(ctx context.Context, shown auth.Request) (*auth.Caller, error) {
-	s := c.g.skip
+	s := c.g.skip.skips
 	if s == nil || !s.Authentication {
 		return c.gen.auth.Authenticate(ctx, shown)
 	}
@@ -54,7 +61,7 @@ func (c *call) authenticate(ctx context.Context, shown auth.Request) (*auth.Call
 }
 
 func (c *call) decide(ctx context.Context, e errand, req *fhir.Request) (*policies.Decision, error) {
-	s := c.g.skip
+	s := c.g.skip.skips
 	if s == nil || !s.Policy {
 		return c.consult(ctx, c.input(e, req))
 	}
@@ -70,7 +77,7 @@ func (c *call) decide(ctx context.Context, e errand, req *fhir.Request) (*polici
 
 // stream is the filter.
 func (d *disclosure) stream(src io.Reader, o transforms.Options) (transforms.Report, error) {
-	s := d.g.skip
+	s := d.g.skip.skips
 	switch {
 	case s == nil:
 	case s.Filter:
@@ -108,4 +115,4 @@ func (plain) AppendToken(dst []byte, _ string, id []byte) ([]byte, error) {
 }
 
 // unrecorded says whether nothing is recorded.
-func (c *call) unrecorded() bool { return c.g.skip != nil && c.g.skip.Log }
+func (c *call) unrecorded() bool { return c.g.skip.skips != nil && c.g.skip.Log }

@@ -2,11 +2,7 @@
 package test
 
 import (
-	"io/fs"
-	"os"
 	"os/exec"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -53,32 +49,6 @@ var mayImport = map[string][]string{
 var pure = []string{"gateway/fhir", "gateway/smart", "transforms"}
 
 var impure = []string{"net", "net/http", "os", "os/exec", "syscall", "time", "log", "log/slog"}
-
-var skips = regexp.MustCompile(`\bInsecureSkip[{ \n]`)
-
-// TestOnlyTheBenchmarkSkips: what takes steps out of the path is named where it is made, and in test/bench.
-func TestOnlyTheBenchmarkSkips(t *testing.T) {
-	seen := 0
-	err := filepath.WalkDir("..", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || filepath.Ext(name) != ".go" {
-			return err
-		}
-		text, err := os.ReadFile(name)
-		if err != nil || !skips.Match(text) {
-			return err
-		}
-		seen++
-		switch at := strings.TrimPrefix(filepath.ToSlash(name), "../"); {
-		case strings.HasPrefix(at, "test/bench/"), at == "gateway/skip.go", at == "gateway/gateway.go":
-		default:
-			t.Errorf("%s names it", at)
-		}
-		return nil
-	})
-	if err != nil || seen < 3 {
-		t.Errorf("%d files, %v", seen, err)
-	}
-}
 
 func TestImportsRunOneWay(t *testing.T) {
 	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, module+"/...").CombinedOutput()

@@ -26,6 +26,8 @@ import (
 // the engines themselves, each a process that is started when it is first needed.
 type bed struct {
 	dir     string
+	root    string         // of the project
+	skipper string         // this program, built so that an engine can leave steps out; empty until one needs it
 	source  string         // of the documents
 	lengths map[string]int // of bodies, by size
 	profile string         // folder for profiles of the engines; none where empty
@@ -35,14 +37,16 @@ type bed struct {
 	tls       *tls.Config
 	upstream  *process
 	processes map[string]*process
-	patient   string // token of the patient whose encounters are asked for
+
+	processors *processors
+	patient    string // token of the patient whose encounters are asked for
 }
 
 // public is the origin that the gateways are configured with. Nothing connects to it.
 const public = "https://127.0.0.1:8443"
 
 func newBed(root, profile string) (_ *bed, err error) {
-	b := &bed{profile: profile, lengths: map[string]int{}, processes: map[string]*process{}}
+	b := &bed{root: root, profile: profile, lengths: map[string]int{}, processes: map[string]*process{}}
 	if b.dir, err = os.MkdirTemp("", "halfdoor-bench-"); err != nil {
 		return nil, err
 	}
@@ -51,6 +55,9 @@ func newBed(root, profile string) (_ *bed, err error) {
 			err = errors.Join(err, b.close())
 		}
 	}()
+	if b.processors, err = newProcessors(); err != nil {
+		return nil, err
+	}
 	set := cases.Open(root)
 	b.source = set.Source()
 	bodies := map[string]string{}
@@ -74,7 +81,7 @@ func newBed(root, profile string) (_ *bed, err error) {
 		return nil, err
 	}
 	b.tls = &tls.Config{RootCAs: roots, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS13}
-	if b.upstream, err = (&engineSpec{Engine: "upstream", Dir: b.dir, Bodies: bodies}).startProcess(0); err != nil {
+	if b.upstream, err = b.startProcess(&engineSpec{Engine: "upstream", Dir: b.dir, Bodies: bodies}, 0); err != nil {
 		return nil, err
 	}
 	origin, err := b.authorize(files)
@@ -145,10 +152,10 @@ func (b *bed) engine(name string, cores int) (*process, error) {
 		p, err = b.foreign(name)
 	case strings.HasPrefix(name, "halfdoor"):
 		if err = b.settle(key); err == nil {
-			p, err = b.spec(name, b.path(key)).startProcess(cores)
+			p, err = b.startProcess(b.spec(name, b.path(key)), cores)
 		}
 	default:
-		p, err = b.spec(name, b.dir).startProcess(cores)
+		p, err = b.startProcess(b.spec(name, b.dir), cores)
 	}
 	if err == nil {
 		b.processes[key] = p

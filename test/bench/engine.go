@@ -13,7 +13,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"runtime"
 	"runtime/pprof"
 	"strings"
 	"time"
@@ -43,16 +42,6 @@ type engineSpec struct {
 type engineReady struct {
 	TLS, Plain string
 	Error      string
-}
-
-// without are the engines that leave one step out.
-var without = map[string]gateway.InsecureSkip{
-	"halfdoor-without-policy": {Policy: true},
-	"halfdoor-without-filter": {Filter: true},
-	"halfdoor-without-tokens": {Tokens: true},
-	"halfdoor-without-log":    {Log: true},
-	"halfdoor-without-auth":   {Authentication: true},
-	"halfdoor-without-tls":    {}, // the same gateway on a plain listener
 }
 
 func engineCommand() *cobra.Command {
@@ -111,7 +100,6 @@ func (s *engineSpec) profile(serve func() error) error {
 
 // start starts the engine. It serves until ctx ends; wait returns when it has.
 func (s *engineSpec) start(ctx context.Context) (ready engineReady, wait func() error, err error) {
-	skip, measured := without[s.Engine]
 	if strings.HasPrefix(s.Engine, "halfdoor") { // as "halfdoor serve" does
 		if _, err := gateway.BoundMemory(gateway.MemoryOptions{Root: os.DirFS("/"), Getenv: os.LookupEnv}); err != nil {
 			return ready, nil, err
@@ -131,26 +119,32 @@ func (s *engineSpec) start(ctx context.Context) (ready engineReady, wait func() 
 		return s.serve(ctx, proxy, true, true)
 	case s.Engine == "halfdoor":
 		return s.run(ctx)
-	case measured:
-		cfg, err := configs.Load(s.config())
-		if err != nil {
-			return ready, nil, err
-		}
-		g, err := gateway.New(gateway.Options{Config: cfg, Logger: zerolog.Nop(), Version: "bench", InsecureSkip: skip})
-		if err != nil {
-			return ready, nil, err
-		}
-		plain := s.Engine == "halfdoor-without-tls"
-		at, served, err := s.serve(ctx, g, !plain, plain)
-		if err != nil {
-			return ready, nil, errors.Join(err, g.Close())
-		}
-		return at, func() error { return errors.Join(served(), g.Close()) }, nil
+	case s.Engine == "halfdoor-without-tls": // the same gateway on a plain listener
+		return s.compose(ctx, gateway.New, true)
+	case strings.HasPrefix(s.Engine, skipPrefix):
+		return s.without(ctx)
 	}
 	return ready, nil, fmt.Errorf("no engine %q", s.Engine)
 }
 
 func (s *engineSpec) config() string { return filepath.Join(s.Dir, "halfdoor.yaml") }
+
+// compose serves with a gateway that is made otherwise than by "halfdoor serve".
+func (s *engineSpec) compose(ctx context.Context, made func(gateway.Options) (*gateway.Gateway, error), plain bool) (ready engineReady, wait func() error, err error) {
+	cfg, err := configs.Load(s.config())
+	if err != nil {
+		return ready, nil, err
+	}
+	g, err := made(gateway.Options{Config: cfg, Logger: zerolog.Nop(), Version: "bench"})
+	if err != nil {
+		return ready, nil, err
+	}
+	at, served, err := s.serve(ctx, g, !plain, plain)
+	if err != nil {
+		return ready, nil, errors.Join(err, g.Close())
+	}
+	return at, func() error { return errors.Join(served(), g.Close()) }, nil
+}
 
 // run is what "halfdoor serve" runs.
 func (s *engineSpec) run(ctx context.Context) (ready engineReady, wait func() error, err error) {
@@ -244,12 +238,4 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header()["Content-Type"] = []string{"application/fhir+json"}
 	w.Header()["Content-Length"] = []string{fmt.Sprint(len(body))}
 	_, _ = w.Write(body) // whoever is gone needs no answer
-}
-
-// cores bounds the processors of a process, as GOMAXPROCS does; 0 leaves it alone.
-func coresEnv(n int) []string {
-	if n == 0 {
-		return os.Environ()
-	}
-	return append(os.Environ(), fmt.Sprintf("GOMAXPROCS=%d", min(n, runtime.NumCPU())))
 }

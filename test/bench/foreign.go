@@ -7,13 +7,17 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"time"
 )
 
 // Other people's proxies: TLS in front, keep-alive to the upstream, nothing logged.
 
-const nginxConf = `daemon off;
-master_process off;
+// foreignConf are their configurations: %[1]s is the folder, %[2]s the upstream, %[3]s the address for TLS, %[4]s the plain
+// one, %[5]d how many processors there are.
+var foreignConf = map[string]string{
+	"nginx": `daemon off;
+worker_processes %[5]d;
 error_log stderr crit;
 pid %[1]s/nginx.pid;
 events { worker_connections 1024; }
@@ -29,25 +33,26 @@ http {
   keepalive_requests 100000000;
   upstream ehr { server %[2]s; keepalive 256; keepalive_requests 100000000; }
   server {
-    listen %[3]s ssl;
+    listen %[3]s ssl http2;
+    listen %[4]s;
     ssl_certificate %[1]s/certs/server.pem;
     ssl_certificate_key %[1]s/certs/server-key.pem;
     ssl_protocols TLSv1.3;
     location / { proxy_pass http://ehr; proxy_http_version 1.1; proxy_set_header Connection ""; }
   }
 }
-`
-
-const caddyConf = `{
+`,
+	"caddy": `{
 	admin off
 	auto_https off
-	persist_config off
 	log {
 		output discard
 	}
+	servers {
+		protocols h1 h2 h2c
+	}
 }
-https://%[3]s {
-	tls %[1]s/certs/server.pem %[1]s/certs/server-key.pem
+(proxy) {
 	reverse_proxy %[2]s {
 		transport http {
 			keepalive_idle_conns_per_host 256
@@ -55,25 +60,33 @@ https://%[3]s {
 		}
 	}
 }
-`
+https://%[3]s {
+	tls %[1]s/certs/server.pem %[1]s/certs/server-key.pem {
+		protocols tls1.3
+	}
+	import proxy
+}
+http://%[4]s {
+	import proxy
+}
+`,
+}
 
 // foreign starts a proxy that is installed.
 func (b *bed) foreign(name string) (*process, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
+	p := &process{}
+	for _, at := range []*string{&p.TLS, &p.Plain} {
+		var err error
+		if *at, err = freePort(); err != nil { // the proxy takes it
+			return nil, err
+		}
 	}
-	p := &process{engineReady: engineReady{TLS: l.Addr().String()}}
-	if err := l.Close(); err != nil { // the proxy takes the port
-		return nil, err
-	}
-	conf, file := nginxConf, b.path("nginx.conf")
+	file := b.path(name + ".conf")
 	args := []string{"-p", b.dir, "-e", "stderr", "-c", file}
 	if name == "caddy" {
-		conf, file = caddyConf, b.path("Caddyfile")
 		args = []string{"run", "--adapter", "caddyfile", "--config", file}
 	}
-	if err := os.WriteFile(file, fmt.Appendf(nil, conf, b.dir, b.upstream.Plain, p.TLS), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, foreignConf[name], b.dir, b.upstream.Plain, p.TLS, p.Plain, runtime.NumCPU()), 0o600); err != nil {
 		return nil, err
 	}
 	p.cmd = exec.Command(name, args...)

@@ -32,7 +32,7 @@ type gatewayCase struct {
 	plain       bool   // no TLS
 	http2       bool
 	connections int
-	cores       int  // of an engine; 0: as many as there are
+	cores       int  // that an engine has; the load and the upstream keep to others. 0: all share all
 	stages      bool // with the engines that leave a step out
 }
 
@@ -48,10 +48,11 @@ var gatewayCases = func() []gatewayCase {
 			all = append(all, c)
 		}
 	}
-	return append(all,
-		gatewayCase{name: "2k-8", size: "2k", connections: 8, stages: true},
-		gatewayCase{name: "20k-1-core", size: "20k", connections: 32, cores: 1},
-		gatewayCase{name: "20k-2-cores", size: "20k", connections: 32, cores: 2})
+	all = append(all, gatewayCase{name: "2k-8", size: "2k", connections: 8, stages: true})
+	for _, size := range []string{"20k", "200k"} {
+		all = append(all, gatewayCase{name: size + "-1-core", size: size, connections: 32, cores: 1}, gatewayCase{name: size + "-2-cores", size: size, connections: 32, cores: 2})
+	}
+	return all
 }()
 
 // quickCases are those that a quick run has.
@@ -106,7 +107,7 @@ nginx and caddy take part where they are installed. test/bench/README.md says ho
 	flags.BoolVar(&quick, "quick", false, "end within 60 seconds: shorter rounds, fewer, and fewer cases")
 	flags.BoolVar(&r.json, "json", false, "print a line of JSON per measurement")
 	flags.StringVar(&r.profile, "profile", "", "a `FOLDER` for profiles of the engines' processor time, ENGINE.pprof, and allocations, ENGINE.allocs.pprof")
-	flags.StringVar(&r.root, "root", ".", "the project's root, beside which the corpus is looked for without HALFDOOR_CORPUS")
+	flags.StringVar(&r.root, "root", ".", "the project's root, where engines that leave a step out are built, and beside which the corpus is looked for without HALFDOOR_CORPUS")
 	return cmd
 }
 
@@ -119,6 +120,7 @@ type gatewayMeasurement struct {
 	P50        float64 `json:"p50_ms"`
 	P99        float64 `json:"p99_ms"`
 	RSS        float64 `json:"rss_mb"`
+	Cores      float64 `json:"cores_used"`                      // processor time by the clock's
 	Ratio      float64 `json:"ratio_to_reverseproxy,omitempty"` // of processor time, the median of the rounds'
 	Source     string  `json:"source"`
 	BytesIn    int     `json:"bytes"`           // of the upstream's answer
@@ -197,9 +199,9 @@ func (c *gatewayCase) takesPart(engine string) bool {
 	case engine == "halfdoor":
 		return !c.plain // it has no plain listener
 	case engine == "nginx":
-		return !c.plain && !c.http2 && c.cores == 0
-	case engine == "caddy":
-		return !c.plain && c.cores == 0
+		return c.cores == 0 && (!c.plain || !c.http2)
+	case engine == "caddy", engine == "direct":
+		return c.cores == 0
 	}
 	return true
 }
@@ -220,13 +222,17 @@ type contestant struct {
 	proc *process
 	load load
 
-	cpu, rps, p50 []float64
-	each          []time.Duration
-	rss, length   int64
+	cpu, rps, p50, cores []float64
+
+	each        []time.Duration
+	rss, length int64
 }
 
 func (r *gatewayRun) measure(b *bed, c gatewayCase, engines []string, limit time.Duration) ([]gatewayMeasurement, error) {
 	start := time.Now()
+	if err := b.processors.leave(c.cores, os.Getpid(), b.upstream.cmd.Process.Pid); err != nil {
+		return nil, err
+	}
 	var all []*contestant
 	defer func() {
 		for _, e := range all {
@@ -280,7 +286,7 @@ func (r *gatewayRun) measure(b *bed, c gatewayCase, engines []string, limit time
 		s := slice{each: e.each}
 		m := gatewayMeasurement{
 			Case: c.name, Engine: e.name, RPS: median(e.rps), CPU: median(e.cpu), P50: median(e.p50), P99: s.quantile(0.99).Seconds() * 1e3,
-			RSS: float64(e.rss) / 1e6, Source: b.source, BytesIn: b.lengths[c.size], BytesOut: e.length, Client: c.connections, RoundsDone: n,
+			RSS: float64(e.rss) / 1e6, Cores: median(e.cores), Source: b.source, BytesIn: b.lengths[c.size], BytesOut: e.length, Client: c.connections, RoundsDone: n,
 		}
 		if yardstick != nil {
 			var ratios []float64
@@ -307,7 +313,9 @@ func (e *contestant) round(d time.Duration) error {
 	if err != nil {
 		return err
 	}
-	e.cpu = append(e.cpu, float64((after.cpu-before.cpu).Nanoseconds())/1e3/float64(s.requests))
+	cpu := after.cpu - before.cpu
+	e.cpu = append(e.cpu, float64(cpu.Nanoseconds())/1e3/float64(s.requests))
+	e.cores = append(e.cores, cpu.Seconds()/s.took.Seconds())
 	e.rps = append(e.rps, float64(s.requests)/s.took.Seconds())
 	e.p50 = append(e.p50, s.quantile(0.5).Seconds()*1e3)
 	e.each = append(e.each, s.each...)
@@ -331,6 +339,7 @@ func (r *gatewayRun) print(source string, engines []string, all []gatewayMeasure
 		{"requests a second", "%.0f", func(m gatewayMeasurement) float64 { return m.RPS }},
 		{"p50, in ms", "%.2f", func(m gatewayMeasurement) float64 { return m.P50 }},
 		{"p99, in ms", "%.1f", func(m gatewayMeasurement) float64 { return m.P99 }},
+		{"processors that the engine used", "%.2f", func(m gatewayMeasurement) float64 { return m.Cores }},
 		{"resident memory, in MB", "%.0f", func(m gatewayMeasurement) float64 { return m.RSS }},
 	} {
 		fmt.Fprintf(r.out, "\n%s\n", column.title)
@@ -377,5 +386,13 @@ func (r *gatewayRun) targets(all []gatewayMeasurement) {
 	p, also := find("2k-8", "reverseproxy")
 	if ok && also {
 		fmt.Fprintf(r.out, "2k-8: p50 %.2f ms more than reverseproxy; aim: at most 1 ms\n", h.P50-p.P50)
+	}
+	for _, size := range []string{"20k", "200k"} {
+		one, ok := find(size+"-1-core", "halfdoor")
+		two, also := find(size+"-2-cores", "halfdoor")
+		if ok && also && one.Cores > 0 && two.Cores > 0 {
+			fmt.Fprintf(r.out, "%s: %.0f requests a second with %.2f processors, %.0f with %.2f; a second of a processor serves %.0f and %.0f\n",
+				size, one.RPS, one.Cores, two.RPS, two.Cores, one.RPS/one.Cores, two.RPS/two.Cores)
+		}
 	}
 }
