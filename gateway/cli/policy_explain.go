@@ -95,10 +95,11 @@ func (x *explaining) run(c *cobra.Command, args []string) error {
 // input is what the policy is asked about.
 func (x *explaining) input(c *cobra.Command) (*policies.Input, error) {
 	changed := c.Flags().Changed
+	log := changed("log") || changed("postgres") || changed("postgres-url-file")
 	switch {
-	case changed("log") && x.file != "":
+	case log && x.file != "":
 		return nil, usage{errors.New("--log and --input each name a call: give one")}
-	case changed("log"):
+	case log:
 		return x.recorded(c)
 	case changed("seq") || changed("record"):
 		return nil, usage{errors.New("--seq and --record go with --log")}
@@ -139,6 +140,9 @@ func (x *explaining) recorded(c *cobra.Command) (*policies.Input, error) {
 	}
 	if err := x.reader.open(c); err != nil {
 		return nil, err
+	}
+	if x.seq >= 0 && len(x.reader.names) > 1 {
+		return nil, usage{errors.New("--seq is of one log, and these are several: use --record, or the folder of one log")}
 	}
 	found := errors.New("found")
 	err := x.reader.each(func(e accesslog.Entry) error {
