@@ -10,7 +10,6 @@ import (
 	"sync"
 
 	aead "github.com/tink-crypto/tink-go/v2/aead/subtle"
-	daead "github.com/tink-crypto/tink-go/v2/daead/subtle"
 )
 
 // Every derived key and every associated data begins with one of these, so that nothing made for one purpose, or by
@@ -30,10 +29,10 @@ const maxClients = 1024
 // epochKeys are one client's keys of one epoch; immutable and safe for concurrent use.
 type epochKeys struct {
 	epoch byte
-	token *daead.AESSIV
+	token *siv
 	named []byte // HMAC key
 	hash  []byte // HMAC key
-	maps  *daead.AESSIV
+	maps  *siv
 	link  *aead.XChaCha20Poly1305
 }
 
@@ -83,19 +82,19 @@ func (c *clientKeys) derive(m masterKey) (*epochKeys, error) {
 		k, err = hkdf.Key(sha256.New, m.secret[:], nil, string(info), size)
 		return k
 	}
-	token := key(domainToken, daead.AESSIVKeySize)
+	token := key(domainToken, sivKey)
 	named := key(domainLong, sha256.Size)
-	maps := key(domainMap, daead.AESSIVKeySize)
+	maps := key(domainMap, sivKey)
 	link := key(domainLink, 32)
 	hash := key(domainHash, sha256.Size)
 	if err != nil {
 		return nil, fmt.Errorf("vault: derive keys: %w", err)
 	}
 	k := &epochKeys{epoch: m.epoch, named: named, hash: hash}
-	if k.token, err = daead.NewAESSIV(token); err != nil {
+	if k.token, err = newSIV(token); err != nil {
 		return nil, err
 	}
-	if k.maps, err = daead.NewAESSIV(maps); err != nil {
+	if k.maps, err = newSIV(maps); err != nil {
 		return nil, err
 	}
 	if k.link, err = aead.NewXChaCha20Poly1305(link); err != nil {

@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	sivBytes  = 16 // AES-SIV's synthetic IV, which authenticates
 	nameBytes = 16 // of the HMAC that names a long id
 	maxToken  = 64 // a token for a resource's id is a FHIR id
+	maxKinds  = 64 // of which a Sealer keeps what is the same for all tokens of a kind
 )
 
 // Sealer makes and opens the tokens of one client at one EHR, for one request. It remembers the tokens it made, up to
@@ -26,6 +26,15 @@ type Sealer struct {
 	name    []byte // scratch: what a token is remembered by
 	ad      []byte // scratch: associated data
 	plain   []byte // scratch: packed value, or decoded token
+	sealed  []byte // scratch: sealed value, or opened token
+	kinds   []kind // those of which there were tokens
+	other   bound  // scratch: where kinds has no place
+}
+
+// kind has the primary key's associated data of a kind taken in.
+type kind struct {
+	name string
+	to   bound
 }
 
 // AppendToken appends the token of value to dst. kind is the type of the resource whose id the value is, or, with a dot
@@ -79,11 +88,8 @@ func (s *Sealer) seal(dst []byte, kind string, value []byte) ([]byte, error) {
 	if resource && 2+encodedLen(sivBytes+len(s.plain)) > maxToken {
 		return s.sealLong(dst, kind)
 	}
-	sealed, err := s.primary.token.EncryptDeterministically(s.plain, s.bind(domainToken, kind))
-	if err != nil {
-		return nil, fmt.Errorf("vault: seal: %w", err)
-	}
-	return appendBase62(append(dst, 't', s.primary.epoch), sealed), nil
+	s.sealed = s.primary.token.seal(s.sealed[:0], s.bound(s.primary, kind), s.plain)
+	return appendBase62(append(dst, 't', s.primary.epoch), s.sealed), nil
 }
 
 // sealLong names the id in s.plain and makes what opens the name durable.
@@ -98,19 +104,17 @@ func (s *Sealer) sealLong(dst []byte, kind string) ([]byte, error) {
 	name := mapName{epoch: s.primary.epoch, mac: [nameBytes]byte(mac.Sum(nil))}
 	start := len(dst)
 	dst = name.appendToken(dst)
-	sealed, err := s.primary.maps.EncryptDeterministically(s.plain, s.bindName(kind, name))
-	if err != nil {
-		return nil, fmt.Errorf("vault: seal: %w", err)
-	}
+	s.primary.maps.bind(&s.other, s.bindName(kind, name))
+	s.sealed = s.primary.maps.seal(s.sealed[:0], &s.other, s.plain)
 	// What is in the file already must be this very id: never a token that opens as another, or not at all.
 	switch kept, err := m.get(name); {
 	case err != nil:
 		return nil, err
 	case kept == nil:
-		if err := m.add(name, string(dst[start:]), sealed); err != nil {
+		if err := m.add(name, string(dst[start:]), s.sealed); err != nil {
 			return nil, err
 		}
-	case !bytes.Equal(kept, sealed):
+	case !bytes.Equal(kept, s.sealed):
 		return nil, fmt.Errorf("%w: an entry is not what was written", ErrMapping)
 	}
 	return dst, nil
@@ -138,28 +142,47 @@ func (s *Sealer) Open(kind, token string) (string, error) {
 	if !ok {
 		return "", ErrNotToken
 	}
-	var packed []byte
 	switch {
 	case token[0] == 't':
-		packed, err = keys.token.DecryptDeterministically(raw, s.bind(domainToken, kind))
+		s.sealed, ok = keys.token.open(s.sealed[:0], s.bound(keys, kind), raw)
 	case token[0] == 'v' && resource && s.vault.mapping != nil && len(raw) == nameBytes:
 		name := mapName{epoch: keys.epoch, mac: [nameBytes]byte(raw)}
 		var sealed []byte
 		if sealed, err = s.vault.mapping.get(name); err != nil || sealed == nil {
 			return "", ErrNotToken
 		}
-		packed, err = keys.maps.DecryptDeterministically(sealed, s.bindName(kind, name))
+		keys.maps.bind(&s.other, s.bindName(kind, name))
+		s.sealed, ok = keys.maps.open(s.sealed[:0], &s.other, sealed)
 	default:
 		return "", ErrNotToken
 	}
-	if err != nil {
+	if !ok {
 		return "", ErrNotToken
 	}
-	value, ok := unpack(packed)
+	value, ok := unpack(s.sealed)
 	if !ok {
 		return "", ErrNotToken
 	}
 	return value, nil
+}
+
+// bound is what seals and opens the tokens of a kind with keys; the primary ones' is worked out once. It is valid until
+// the next call.
+func (s *Sealer) bound(keys *epochKeys, name string) *bound {
+	to := &s.other
+	if keys == s.primary {
+		for i := range s.kinds {
+			if s.kinds[i].name == name {
+				return &s.kinds[i].to
+			}
+		}
+		if len(s.kinds) < maxKinds {
+			s.kinds = append(s.kinds, kind{name: name})
+			to = &s.kinds[len(s.kinds)-1].to
+		}
+	}
+	keys.token.bind(to, s.bind(domainToken, name))
+	return to
 }
 
 // bind returns the associated data: purpose, EHR and kind. It is valid until the next call.

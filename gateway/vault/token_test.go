@@ -134,6 +134,31 @@ func TestWhatCannotBeSealed(t *testing.T) {
 	}
 }
 
+// Tokens that clients have stored are those of today: these were sealed by tink's AES-SIV.
+func TestTokensStay(t *testing.T) {
+	s := sealer(t, open(t, "1", t.TempDir()), "tenant", "app", "main")
+	for _, c := range []struct{ kind, value, token string }{
+		{"Patient", "1", "t17j6H8AU5rn4ME897vIxTCrdFcDwiKEJwSG"},
+		{"Patient", "9999999999999999999", "t13QYaXWOIwj5YGLTVasivudGbHe3lbmNa0D"},
+		{"Encounter", "550e8400-e29b-41d4-a716-446655440000", "t1NrO0itxfgXAeArDiOb2BRM0qCuaJFBlu6QsWyJt1TrT2D"},
+		{"Patient", "erXuFYUfucBZaryVksYEcMg3", "t1nE3eoseGVJsRNvZhux9JnF7SbfiHH3CxJxorZohtDMZ0YpmD"},
+		{"Practitioner", "x", "t11HAyTg1HOcAuae3HkKPS2jU7D"},
+		{"Patient", strings.Repeat("Z", 38), "t1EMrG8RaD0g3BTRk5hl68pglereJAKp6UJAoopJXG7yM8ZTI2McUnLQ1lzl9PaQ"},
+		{"Patient", strings.Repeat("Z", 39), "v10cW8xG5Bn9ppbVH8FvqWKo"},
+		{"Observation", "a-b.c", "t11FpNc9oFRr02u1nMFJ1PLCiwa2f95"},
+		{"Patient.identifier.value", "", "t1MvmbGeep0o9zcPu5D8bh4ri"},
+		{"Patient.identifier.value", "MRN 12/34", "t1FJpmpJV5ghtiSc7VfkVi16CxFdqE2oFb4bt"},
+		{"Patient.identifier.value", "12724066", "t13QSui9pEV7UkkBEIaSpSisLnvBWr9Kj0FI"},
+		{"Patient.name.text", strings.Repeat("long ", 20), "t1Ji495qPblBMI9YodtTaPxkI7gsHeHmqBUZPbpBmtBvavVX74FzgupJZhjyn2Fyp52rMfEu2" +
+			"ZQWbCYOIXLXDDywXQczOECnEZ2zXBI0TFWRw3d5yi1WkxL1qW9rGemxS0R1V8NpZVqvSUvrtJDvVBfdzJshPogb"},
+	} {
+		if got := seal(t, s, c.kind, c.value); got != c.token {
+			t.Errorf("%s %q: token %s, and was %s", c.kind, c.value, got, c.token)
+		}
+		opens(t, s, c.kind, c.token, c.value)
+	}
+}
+
 // Tenant, client, EHR and kind each make another token, and none opens where one of them differs. Names that run
 // together (tenant "a", client "bc"; tenant "ab", client "c") are kept apart.
 func TestStrangersCannotOpen(t *testing.T) {
