@@ -6,10 +6,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 
+	"github.com/halfdoor/halfdoor/gateway"
 	"github.com/halfdoor/halfdoor/gateway/demo"
 )
 
@@ -61,6 +63,38 @@ func TestWitnesses(t *testing.T) {
 	check(t, err)
 	if status, body := w.ask("POST", "/reload", string(admin)); status != 422 || !strings.Contains(body, "witnesses and witness_every cannot change while the gateway runs") {
 		t.Errorf("reload: %d %s", status, body)
+	}
+	check(t, w.close())
+	w.verify()
+}
+
+// TestDamagedWitnessed starts beside a file that no witness has made. The operator is told, and calls are served.
+func TestDamagedWitnessed(t *testing.T) {
+	s := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(s.Close)
+	dir := ""
+	w := newWorld(t, withConfig(func(y string) string {
+		return strings.Replace(y, "access_log:\n", fmt.Sprintf("access_log:\n  witnesses:\n    - {key: %s, url: %q}\n", witnessKey, s.URL), 1)
+	}), func(o *worldOptions) {
+		o.run = func(r *gateway.RunOptions) {
+			cfg, err := r.Load()
+			check(t, err)
+			dir = cfg.AccessLog.Dir
+			check(t, os.MkdirAll(dir, 0o700))
+			check(t, os.WriteFile(filepath.Join(dir, "witnessed.5"), []byte("torn"), 0o600))
+		}
+	})
+	if said := w.operator.String(); !strings.Contains(said, "witnessed.5: it is not a signed note; it is set aside, and the witness is asked again") {
+		t.Errorf("the operator is not told: %s", said)
+	}
+	if r := w.get(w.token("demo-access", demo.TokenOptions{}), "/Practitioner?_count=1"); r.status != 200 {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+	if status, body := w.ask("GET", "/readyz", ""); status != 200 || !strings.Contains(body, "degraded: the witness") {
+		t.Errorf("readiness: %d %s", status, body)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "witnessed.5.damaged")); err != nil {
+		t.Error(err)
 	}
 	check(t, w.close())
 	w.verify()

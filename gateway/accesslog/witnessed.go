@@ -3,6 +3,7 @@ package accesslog
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,7 +18,11 @@ import (
 
 // A checkpoint that witnesses have cosigned is kept beside the log's own, as "witnessed.<records>", until each of
 // its witnesses has cosigned a larger one. There is one such file where all of them keep up.
-const witnessedPrefix = "witnessed."
+const (
+	witnessedPrefix = "witnessed."
+	// damagedSuffix is behind the name of one that was set aside: no number of records, so nothing reads it.
+	damagedSuffix = ".damaged"
+)
 
 // Signed is the log's newest checkpoint, as it is shown to witnesses.
 type Signed struct {
@@ -61,8 +66,37 @@ func (l *Log) KeepWitnessed(size int64, message []byte) error {
 	return l.fs.SyncDir(l.dir)
 }
 
-// ForgetWitnessed removes what witnesses have cosigned, but for these sizes.
+// SetAsideWitnessed renames a file that [Witnessed] found damaged, and has a record of it durable before. The witness
+// can be asked again; whoever is to find out what happened still has the file. It returns what became of it.
+func (l *Log) SetAsideWitnessed(d *Damage) error {
+	name := filepath.Join(l.dir, d.File)
+	sum := "cannot be read"
+	if content, err := os.ReadFile(name); err == nil {
+		sum = fmt.Sprintf("has the SHA-256 %x", sha256.Sum256(content))
+	}
+	aside := d.File + damagedSuffix
+	detail := fmt.Sprintf("%s is not what a witness has cosigned (%s); it %s, and is set aside as %s", d.File, d.Reason, sum, aside)
+	if _, err := l.Append(&Record{Kind: KindAdmin, Code: "witnessed-damaged", Detail: detail}); err != nil {
+		return err
+	}
+	if err := l.fs.Rename(name, filepath.Join(l.dir, aside)); err != nil {
+		return err
+	}
+	return l.fs.SyncDir(l.dir)
+}
+
+// ForgetWitnessed removes what witnesses have cosigned, but for these sizes, and what a crash has left of writing it. It is not
+// for use beside [Log.KeepWitnessed].
 func (l *Log) ForgetWitnessed(but ...int64) error {
+	torn, err := filepath.Glob(filepath.Join(l.dir, witnessedPrefix+"*.tmp"))
+	if err != nil {
+		return err
+	}
+	for _, name := range torn {
+		if err := l.fs.Remove(name); err != nil {
+			return err
+		}
+	}
 	all, err := witnessed(l.dir)
 	if err != nil {
 		return err
@@ -117,6 +151,15 @@ func (c *Cosigned) Root() tlog.Hash { return c.mark.root }
 func (v *Verified) witnesses(o VerifyOptions) ([]mark, error) {
 	var marks []mark
 	var known []*Cosigner
+	if len(o.Witnesses) > 0 {
+		aside, err := filepath.Glob(filepath.Join(o.Dir, witnessedPrefix+"*"+damagedSuffix))
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range aside {
+			v.Notes = append(v.Notes, filepath.Base(name)+" was found damaged and set aside: a record of the code witnessed-damaged says when")
+		}
+	}
 	for _, key := range o.Witnesses {
 		by, err := ParseCosigner(key)
 		if err != nil {
@@ -186,7 +229,10 @@ func numbered(dir, prefix string) ([]numberedFile, error) {
 			continue // superseded just now
 		}
 		if err != nil {
-			return nil, err
+			if p := (*fs.PathError)(nil); errors.As(err, &p) {
+				err = p.Err // the name is the damage's
+			}
+			return nil, checkpointDamage(filepath.Base(name), fmt.Errorf("it cannot be read: %w", err))
 		}
 		all = append(all, numberedFile{size, message})
 	}

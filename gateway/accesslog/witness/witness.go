@@ -81,7 +81,9 @@ type peer struct {
 	status Status
 }
 
-// New reads what each witness has cosigned.
+// New reads what each witness has cosigned. A file that is not what a witness made is set aside, and the witness is asked
+// again: it remembers, so that nobody can hide anything from it by damaging a file, and refusing to start would let whoever
+// can write one stop the gateway.
 func New(o Options) (*Witnesses, error) {
 	if o.Log == nil || o.Dir == "" || o.Every <= 0 || len(o.Witnesses) == 0 {
 		return nil, errors.New("witnesses need a log, a period and keys")
@@ -92,16 +94,44 @@ func New(o Options) (*Witnesses, error) {
 	w := &Witnesses{o: o, askTime: askTime, tree: accesslog.NewGrowth(o.Dir)}
 	for _, one := range o.Witnesses {
 		p := &peer{Witness: one, status: Status{Name: one.Key.Name()}}
-		c, err := accesslog.Witnessed(o.Dir, o.Log.Origin(), one.Key)
-		if err != nil {
+		if err := w.setAside(p); err != nil {
 			return nil, err
-		}
-		if c != nil {
-			p.took(c)
 		}
 		w.all = append(w.all, p)
 	}
+	for _, p := range w.all { // of what was set aside, nobody is taken to have cosigned it
+		if err := w.remember(p); err != nil {
+			return nil, err
+		}
+	}
 	return w, nil
+}
+
+// setAside sets aside the files that hold what the witness has not cosigned.
+func (w *Witnesses) setAside(p *peer) error {
+	for {
+		_, err := accesslog.Witnessed(w.o.Dir, w.o.Log.Origin(), p.Key)
+		var d *accesslog.Damage
+		if !errors.As(err, &d) {
+			return err
+		}
+		if err := w.o.Log.SetAsideWitnessed(d); err != nil {
+			return err
+		}
+		w.failed(p, fmt.Errorf("%w; it is set aside, and the witness is asked again", err))
+	}
+}
+
+// remember reads what the witness has cosigned.
+func (w *Witnesses) remember(p *peer) error {
+	c, err := accesslog.Witnessed(w.o.Dir, w.o.Log.Origin(), p.Key)
+	if err != nil || c == nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cosigned, p.status.Cosigned, p.status.Time = c, c.Size, c.Time
+	return nil
 }
 
 // Run asks until ctx ends.
