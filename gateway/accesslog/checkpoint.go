@@ -56,8 +56,14 @@ func VerifierKey(signingKey []byte) (string, error) {
 	return note.NewEd25519VerifierKey(signer.Name(), public)
 }
 
+// maxOrigin bounds a log's name, in bytes.
+const maxOrigin = 512
+
 // checkOrigin holds an origin to what a note's key name may be.
 func checkOrigin(origin string) error {
+	if len(origin) > maxOrigin {
+		return fmt.Errorf("origin of %d bytes: %d are the most", len(origin), maxOrigin)
+	}
 	if origin == "" || !utf8.ValidString(origin) || strings.Contains(origin, "+") ||
 		strings.IndexFunc(origin, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) >= 0 {
 		return fmt.Errorf("origin %q: it must be a name without spaces and plus signs", origin)
@@ -69,6 +75,18 @@ func checkOrigin(origin string) error {
 func (c checkpoint) sign(signers ...note.Signer) ([]byte, error) {
 	text := signers[0].Name() + "\n" + strconv.FormatInt(c.size, 10) + "\n" + c.root.String() + "\n"
 	return note.Sign(&note.Note{Text: text}, signers...)
+}
+
+// nameCheckpoint puts a checkpoint under its name. With durable set a power cut cannot bring back an older one.
+func (l *Log) nameCheckpoint(message []byte, durable bool) error {
+	err := l.replace(checkpointFile, message, durable)
+	if err == nil && durable {
+		err = l.fs.SyncDir(l.dir)
+	}
+	if err != nil {
+		return fmt.Errorf("write checkpoint: %w", err)
+	}
+	return nil
 }
 
 // parseCheckpoint checks the signature, then reads the three lines. Further signatures (of witnesses)

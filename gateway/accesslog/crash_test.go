@@ -91,14 +91,20 @@ func TestKill9(t *testing.T) {
 			return
 		}
 		// What a reviewer sees before the gateway starts again.
-		if v := s.mustVerify(t); v.Records < int64(len(acked)) {
+		v := s.mustVerify(t)
+		if v.Records < int64(len(acked)) {
 			t.Fatalf("round %d: %d records, %d acknowledged", rounds, v.Records, len(acked))
+		}
+		for seq := range acked {
+			if seq >= v.CheckpointSize {
+				t.Fatalf("round %d: record %d was acknowledged, and %d are signed", rounds, seq, v.CheckpointSize)
+			}
 		}
 		l := s.open(t)
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
-		v := s.mustVerify(t)
+		v = s.mustVerify(t)
 		all := s.records(t)
 		if v.Unsigned != 0 || v.Records != int64(len(all)) {
 			t.Fatalf("round %d: %+v, %d read", rounds, v, len(all))

@@ -89,5 +89,8 @@ func TidyUp(l *Log, o Options) error {
 	return l.Neglect()
 }
 
+// SyncPeriod sets how long a checkpoint may stay unsynced. With next to nothing, one is put under its name after every group.
+func SyncPeriod(o *Options, d time.Duration) { o.syncPeriod = d }
+
 // WatchSpace looks at the disk now.
 func WatchSpace(l *Log) { l.watchSpace() }

@@ -4,7 +4,7 @@
 // # What an Append guarantees
 //
 // [Log.Append] returns without an error only after the record's line is on the disk (fdatasync), and
-// a checkpoint that signs it is in place. What a caller discloses after that has its record, whatever
+// a checkpoint that signs it is in place (in the file tip). What a caller discloses after that has its record, whatever
 // happens to the process or the machine. Callers that wait together share one write, one sync and one
 // checkpoint.
 //
@@ -17,7 +17,8 @@
 //
 //	000001.jsonl …  JSON Lines ([Record], record.schema.json), one segment after the other
 //	*.jsonl.zst     closed segments that were compressed (see compressed.go); any zstd unpacks them
-//	checkpoint      the signed size and root of the log's tree
+//	checkpoint      the signed size and root of the log's tree, as of a moment ago
+//	tip             the same, as of now, while the log is open (see tip.go)
 //	frontier        where the next start goes on reading (see state.go)
 //	retained        where the log begins, once retention has removed its oldest segments
 //	key-rotation.*  a signing key that the one before has introduced (see introduce.go)
@@ -39,13 +40,14 @@
 // cuts the incomplete rest (and keeps its bytes in a *.torn file), and says so in a record of kind
 // recovery.
 //
-// A checkpoint is renamed into place with every group, but synced only about once a second, with
-// every new segment and on Close, since the records themselves already are. A power cut may therefore
-// bring back a checkpoint about a second older (or an empty file, on file systems that rename before
-// they write). No acknowledged record is lost by that: the records behind the older checkpoint are on
-// the disk and chained. [Verify] counts them as unsigned (or says that the checkpoint is empty), and
-// Open adopts them as above. Until then their last second rests on the chain alone, which one who can
-// write to the disk can forge; a reviewer sees from the recovery record how many there were.
+// A checkpoint is in the file tip with every group, before the group is acknowledged. Beside the appends it is
+// renamed to the name checkpoint, at once or [renewPeriod] after the last time, and synced about once a second
+// (where the disk is slow, appends wait after two) and on Close, since the records themselves already are. A power
+// cut may therefore take the tip or break a part of it, and bring back a checkpoint about a second older (or an
+// empty file, on file systems that rename before they write). No acknowledged record is lost by that: the records
+// behind the older checkpoint are on the disk and chained. [Verify] counts them as unsigned (or says that the
+// checkpoint is empty), and Open adopts them as above. Until then their last second rests on the chain alone, which
+// one who can write to the disk can forge; a reviewer sees from the recovery record how many there were.
 //
 // Any other damage makes Open refuse with a [*Damage].
 //
@@ -96,6 +98,8 @@ type Options struct {
 	// Reserve is space that the log holds on its disk, in bytes, and gives up when the disk has no more
 	// than that: 0 holds none. Low is how much free space is worth a warning.
 	Reserve, Low int64
+	// syncPeriod is how long a checkpoint may stay unsynced: default a second. A test may shorten it.
+	syncPeriod time.Duration
 	// Noticed, where set, is called when there is something to tell of [Log.Space] or [Log.Neglect] after
 	// Open: one of them has another answer than before.
 	Noticed func(Space, error)
@@ -132,18 +136,18 @@ type Log struct {
 
 // writer is where the log is, and what it has in hand.
 type writer struct {
-	tree     tree
-	prev     tlog.Hash
-	file     File
-	number   int   // of the segment
-	offset   int64 // where the next line goes
-	torn     int64 // bytes from offset on that the next write must cover
-	next     <-chan prepared
-	begun    time.Time // the segment's first record; zero where it has none
-	unsynced bool      // the checkpoint in place was not synced
-	synced   time.Time
-	spare    []*entry
-	buf      []byte
+	tree    tree
+	prev    tlog.Hash
+	file    File
+	number  int   // of the segment
+	offset  int64 // where the next line goes
+	torn    int64 // bytes from offset on that the next write must cover
+	next    <-chan prepared
+	begun   time.Time // the segment's first record; zero where it has none
+	tip     tip
+	renewal renewal
+	spare   []*entry
+	buf     []byte
 }
 
 // Open opens the log in a folder and takes it for this process, or makes a new one. It reads what
@@ -180,7 +184,11 @@ func newLog(o Options) (*Log, error) {
 		public: public, dir: o.Dir, segment: o.SegmentBytes, now: o.Now, fs: o.FS,
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
+	l.renewal = newRenewal(o.syncPeriod)
 	if l.signer, err = newSigner(o.SigningKey); err != nil {
+		return nil, err
+	}
+	if err := checkOrigin(l.signer.Name()); err != nil {
 		return nil, err
 	}
 	if l.keys, err = parseKeys(public); err != nil {

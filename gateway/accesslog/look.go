@@ -14,6 +14,7 @@ import (
 type find struct {
 	walk              // where the records end
 	fresh    bool     // there was no log
+	tip      *signing // where it is newer than the checkpoint
 	unsigned int64    // records behind the newest signature
 	from     place    // the first of them
 	notes    []string // sentences for the recovery record
@@ -33,13 +34,38 @@ func (l *Log) look() (*find, error) {
 	if err != nil {
 		return nil, err
 	}
+	tip, broken, err := readTip(l.dir, l.keys)
+	if err != nil {
+		return nil, err
+	}
 	if signed == nil {
+		if tip != nil && tip.size > 0 {
+			return nil, fileDamage(checkpointFile, "checkpoint and records are missing although there was a log")
+		}
 		return &find{walk: *newWalk(l.dir, of), fresh: true}, nil
 	}
 	var marks []mark
 	if signed.size >= 0 {
 		marks = append(marks, mark{*signed, "the checkpoint"})
 	}
+	if tip != nil {
+		marks = append(marks, mark{tip.checkpoint, "the tip"})
+	}
+	f, err := l.lookBehind(signed, old, of, marks)
+	if err != nil {
+		return nil, err
+	}
+	if tip != nil && tip.size > signed.size {
+		f.tip = tip
+	}
+	if broken {
+		f.notes = append(f.notes, brokenTip)
+	}
+	return f, nil
+}
+
+// lookBehind reads what follows the frontier, or all where that does not work out.
+func (l *Log) lookBehind(signed *checkpoint, old *state, of layout, marks []mark) (*find, error) {
 	if old == nil {
 		f, err := l.read(newWalk(l.dir, of, marks...))
 		if err == nil && signed.size > 0 {
@@ -63,7 +89,7 @@ func (l *Log) look() (*find, error) {
 		return nil, fileDamage(stateFile, fmt.Sprintf("the log was closed with %d records, and now has %d: records were added that this gateway did not write, or the folder was copied while in use", old.tree.size, f.tree.size))
 	}
 	if signed.size < 0 {
-		f.notes = append(f.notes, "the file checkpoint was empty, as a power cut may leave it: the frontier's signature was used")
+		f.notes = append(f.notes, "the file checkpoint was empty, as a power cut may leave it: the signature of the tip or of the frontier was used")
 	}
 	return f, nil
 }

@@ -6,8 +6,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"math/bits"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -53,14 +51,12 @@ func Prove(ctx context.Context, o VerifyOptions, seq int64) ([]byte, error) {
 	if _, _, err := of.follow(o.Dir); err != nil {
 		return nil, err
 	}
-	message := o.Checkpoint
-	if message == nil {
-		if message, err = os.ReadFile(filepath.Join(o.Dir, checkpointFile)); err != nil {
+	signed := signing{message: o.Checkpoint}
+	if signed.message == nil {
+		if signed, _, err = newestCheckpoint(o.Dir, of); err != nil {
 			return nil, err
 		}
-	}
-	signed, err := parseCheckpoint(message, of)
-	if err != nil {
+	} else if signed.checkpoint, err = parseCheckpoint(signed.message, of); err != nil {
 		return nil, checkpointDamage(checkpointFile, err)
 	}
 	if seq < 0 || seq >= signed.size {
@@ -80,7 +76,7 @@ func Prove(ctx context.Context, o VerifyOptions, seq int64) ([]byte, error) {
 		}
 	}
 	var record []byte
-	w := newWalk(o.Dir, at, mark{signed, "the checkpoint"})
+	w := newWalk(o.Dir, at, mark{signed.checkpoint, "the checkpoint"})
 	w.each = func(line []byte) {
 		n := w.tree.size - 1
 		if n == seq {
@@ -105,7 +101,7 @@ func Prove(ctx context.Context, o VerifyOptions, seq int64) ([]byte, error) {
 		fmt.Fprintln(&b, path[i].tree.root())
 	}
 	b.WriteByte('\n')
-	b.Write(message)
+	b.Write(signed.message)
 	return b.Bytes(), nil
 }
 

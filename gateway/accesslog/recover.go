@@ -32,9 +32,18 @@ func (l *Log) start() error {
 	}
 	if f.fresh {
 		// First of all, so that a folder with segments and without a checkpoint has lost it.
-		if err := l.writeCheckpoint(true); err != nil {
+		if err := l.writeCheckpoint(); err != nil {
 			return err
 		}
+	}
+	if f.tip != nil {
+		// What was signed last, before the tip is made anew.
+		if err := l.nameCheckpoint(f.tip.message, true); err != nil {
+			return err
+		}
+	}
+	if err := l.beginTip(); err != nil {
+		return err
 	}
 	if err := l.openSegment(f); err != nil {
 		return fmt.Errorf("open segment: %w", err)
@@ -70,14 +79,15 @@ func (l *Log) start() error {
 			return fmt.Errorf("introduce the signing key: %w", err)
 		}
 	}
-	if l.retiring != nil {
+	if l.retiring != nil || !l.renewal.durable {
 		l.retiring = nil
-		if err := l.writeCheckpoint(true); err != nil {
+		if err := l.writeCheckpoint(); err != nil {
 			return err
 		}
+		l.renewal.durable = true
 	}
 	l.keep.closed.Store(int64(l.number - 1))
-	l.synced = time.Now()
+	l.renewal.synced = time.Now()
 	return nil
 }
 

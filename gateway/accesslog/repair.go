@@ -84,6 +84,13 @@ func (l *Log) signatures(of layout) (marks []mark, err error) {
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
+	tip, _, err := readTip(l.dir, l.keys)
+	if err != nil {
+		return nil, err
+	}
+	if tip != nil {
+		marks = append(marks, mark{tip.checkpoint, "the tip"})
+	}
 	old, err := l.readState()
 	if err != nil {
 		return nil, err
@@ -201,8 +208,10 @@ func (l *Log) goOnBehind(cut *walk, done *Repaired) error {
 	if err != nil {
 		return err
 	}
-	if err := removeIfThere(l.fs, filepath.Join(l.dir, checkpointFile)); err != nil {
-		return err
+	for _, name := range []string{checkpointFile, tipFile} {
+		if err := removeIfThere(l.fs, filepath.Join(l.dir, name)); err != nil {
+			return err
+		}
 	}
 	if err := l.fs.SyncDir(l.dir); err != nil {
 		return err
@@ -216,6 +225,9 @@ func (l *Log) goOnBehind(cut *walk, done *Repaired) error {
 		return err
 	}
 	if err := fillZeros(l.file, l.offset, l.segment); err != nil {
+		return err
+	}
+	if err := l.beginTip(); err != nil {
 		return err
 	}
 	done.Said = fmt.Sprintf("repaired by command, since the log did not open (%s): %d records are kept; ", done.Damage.Reason, done.Kept)
@@ -254,7 +266,7 @@ func (l *Log) behind(cut *walk) ([]string, error) {
 				all = append(all, name)
 			}
 		}
-		if name == checkpointFile || name == stateFile {
+		if name == checkpointFile || name == tipFile || name == stateFile {
 			all = append(all, name)
 		}
 	}
@@ -321,7 +333,7 @@ func (l *Log) cutTo(cut *walk, changed []string) error {
 		return err
 	}
 	for _, name := range slices.Backward(changed) {
-		if name != last && name != checkpointFile && name != stateFile {
+		if name != last && name != checkpointFile && name != tipFile && name != stateFile {
 			if err := removeIfThere(l.fs, filepath.Join(l.dir, name)); err != nil {
 				return err
 			}

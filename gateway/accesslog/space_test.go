@@ -70,6 +70,11 @@ func TestReserveIsGivenUp(t *testing.T) {
 	for _, file := range []string{"next.tmp", "checkpoint.tmp", "frontier.tmp"} {
 		for _, cause := range []error{syscall.ENOSPC, syscall.EDQUOT} {
 			s, f := withReserve(t, 1<<20)
+			reserved := s.tune
+			s.tune = func(o *accesslog.Options) {
+				reserved(o)
+				accesslog.SyncPeriod(o, 1) // a checkpoint under its name for every group
+			}
 			l := s.open(t)
 			f.mu.Lock()
 			full := true

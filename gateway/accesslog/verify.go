@@ -82,12 +82,13 @@ func Verify(ctx context.Context, o VerifyOptions) (*Verified, error) {
 	marks = append(marks, cosigned...)
 	// The checkpoint comes first: every record that it signs is in a segment that exists by then, and
 	// none of them changes any more.
-	signed, err := readCheckpoint(o.Dir, of)
+	signed, notes, err := newestCheckpoint(o.Dir, of)
 	if err != nil {
 		return nil, err
 	}
+	v.Notes = append(v.Notes, notes...)
 	v.CheckpointSize, v.Root = signed.size, signed.root.String()
-	marks = append(marks, mark{signed, "the checkpoint"})
+	marks = append(marks, mark{signed.checkpoint, "the checkpoint"})
 	at, err := listSegments(o.Dir, of)
 	if err != nil {
 		return nil, err
@@ -159,23 +160,23 @@ func (v *Verified) remark(torn int64, foreign []string, kept bool) {
 	}
 }
 
-// readCheckpoint reads and checks the folder's checkpoint.
-func readCheckpoint(dir string, of keys) (checkpoint, error) {
+// readCheckpoint reads and checks the folder's checkpoint, the file of that name.
+func readCheckpoint(dir string, of keys) (signing, error) {
 	message, err := os.ReadFile(filepath.Join(dir, checkpointFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, e := os.Stat(dir); e != nil {
-			return checkpoint{}, e
+			return signing{}, e
 		}
-		return checkpoint{}, fileDamage(checkpointFile, "there is none in this folder, so nothing shows that the records are whole")
+		return signing{}, fileDamage(checkpointFile, "there is none in this folder, so nothing shows that the records are whole")
 	}
 	if err != nil {
-		return checkpoint{}, err
+		return signing{}, err
 	}
 	c, err := parseCheckpoint(message, of)
 	if err != nil {
-		return checkpoint{}, checkpointDamage(checkpointFile, err)
+		return signing{}, checkpointDamage(checkpointFile, err)
 	}
-	return c, nil
+	return signing{c, message}, nil
 }
 
 func timeOf(line []byte) (time.Time, error) {

@@ -36,15 +36,11 @@ func (s *Signed) Root() tlog.Hash { return s.root }
 
 // Checkpoint reads the checkpoint that is in place. The records that it signs are durable.
 func (l *Log) Checkpoint() (*Signed, error) {
-	message, err := os.ReadFile(filepath.Join(l.dir, checkpointFile))
+	s, _, err := newestCheckpoint(l.dir, l.keys)
 	if err != nil {
 		return nil, err
 	}
-	c, err := parseCheckpoint(message, l.keys)
-	if err != nil {
-		return nil, checkpointDamage(checkpointFile, err)
-	}
-	return &Signed{c.size, message, c.root}, nil
+	return &Signed{s.size, s.message, s.root}, nil
 }
 
 // WithCosignatures is a checkpoint with the cosignatures that it has already.

@@ -3,9 +3,10 @@ package accesslog
 // The writer is one goroutine. It takes what has queued up, writes it as one group, syncs, signs the
 // tree and only then answers. Its invariants:
 //
-//   - The checkpoint in place never signs a record that is not on the disk: it is written after the sync.
-//   - A record is acknowledged after its checkpoint was renamed into place.
-//   - At most one write is under way, so that a crash leaves at most one group incomplete, at the end.
+//   - The checkpoint in place never signs a record that is not on the disk: it is written after the sync. (It
+//     is signed while the disk works.)
+//   - A record is acknowledged after its checkpoint was written to the tip.
+//   - At most one write of records is under way, so that a crash leaves at most one group incomplete, at the end.
 //   - After the first error nothing is written any more, also not by Close.
 
 import (
@@ -14,7 +15,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"time"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
@@ -25,8 +25,6 @@ const (
 	groupBytes = 1 << 20
 	// maxGroup bounds a group, and with it what a crash can leave incomplete.
 	maxGroup = groupBytes + MaxRecord
-	// syncPeriod is how long a checkpoint may stay unsynced.
-	syncPeriod = time.Second
 )
 
 func newSigner(key []byte) (note.Signer, error) {
@@ -40,17 +38,14 @@ func newSigner(key []byte) (note.Signer, error) {
 func (l *Log) run() {
 	defer close(l.done)
 	defer l.release()
-	tick := time.NewTicker(syncPeriod)
-	defer tick.Stop()
 	for {
 		var err error
 		select {
 		case <-l.wake:
 			runtime.Gosched() // callers that are about to append join the group
-		case <-tick.C:
-			if l.unsynced {
-				err = l.writeCheckpoint(true)
-			}
+		case <-l.renewal.timer.C: // what is due is begun below
+		case e := <-l.renewal.done:
+			err = l.renewed(e)
 		}
 		queue, closed := l.take()
 		for err == nil && len(queue) > 0 {
@@ -59,6 +54,7 @@ func (l *Log) run() {
 				l.progress.moved(l.tree.size)
 				answer(queue[:n], nil)
 				queue = queue[n:]
+				l.renew()
 			}
 		}
 		if err == nil && closed {
@@ -67,9 +63,11 @@ func (l *Log) run() {
 			}
 		}
 		if err != nil {
+			l.settle() // the log has failed, whatever comes of it
 			l.poison(err, queue)
 			return
 		}
+		l.renew()
 	}
 }
 
@@ -157,6 +155,18 @@ func (l *Log) commit(group []*entry) error {
 	if err := writeAt(l.file, l.buf, l.offset); err != nil {
 		return fmt.Errorf("write records: %w", err)
 	}
+	if f, ok := l.file.(interface {
+		writeOut(offset, size int64) error
+	}); ok {
+		// The disk begins, and the group is signed meanwhile.
+		if err := f.writeOut(l.offset, int64(len(l.buf))); err != nil {
+			return fmt.Errorf("write records: %w", err)
+		}
+	}
+	signed, err := l.sign()
+	if err != nil {
+		return err
+	}
 	if err := l.file.Datasync(); err != nil {
 		return fmt.Errorf("sync records: %w", err)
 	}
@@ -164,7 +174,10 @@ func (l *Log) commit(group []*entry) error {
 	if cap(l.buf) > 4*groupBytes {
 		l.buf = nil
 	}
-	if err := l.writeCheckpoint(time.Since(l.synced) >= syncPeriod); err != nil {
+	if err := l.tip.put(signed); err != nil {
+		return err
+	}
+	if err := l.renewal.replaced(signed, l); err != nil {
 		return err
 	}
 	if l.next == nil && (l.offset > l.segment/2 || l.keep.age > 0 && now.Sub(l.begun) > l.keep.age/2) {
@@ -173,27 +186,26 @@ func (l *Log) commit(group []*entry) error {
 	return nil
 }
 
-// writeCheckpoint signs the tree. With durable set a power cut cannot bring back an older one.
-func (l *Log) writeCheckpoint(durable bool) error {
+// sign makes a checkpoint of the tree.
+func (l *Log) sign() ([]byte, error) {
 	signers := []note.Signer{l.signer}
 	if l.retiring != nil {
 		signers = append(signers, l.retiring) // until it has introduced the other one
 	}
 	message, err := checkpoint{l.tree.size, l.tree.root()}.sign(signers...)
 	if err != nil {
-		return fmt.Errorf("sign checkpoint: %w", err)
+		return nil, fmt.Errorf("sign checkpoint: %w", err)
 	}
-	if err := l.replace(checkpointFile, message, durable); err != nil {
-		return fmt.Errorf("write checkpoint: %w", err)
+	return message, nil
+}
+
+// writeCheckpoint signs the tree, durably and under the checkpoint's name.
+func (l *Log) writeCheckpoint() error {
+	message, err := l.sign()
+	if err != nil {
+		return err
 	}
-	l.unsynced = !durable
-	if durable {
-		if err := l.fs.SyncDir(l.dir); err != nil {
-			return fmt.Errorf("write checkpoint: %w", err)
-		}
-		l.synced = time.Now()
-	}
-	return nil
+	return l.nameCheckpoint(message, true)
 }
 
 // writeState writes down where a start goes on. Its caller syncs the folder.
@@ -258,13 +270,19 @@ func (l *Log) rotate() error {
 
 // finish ends the log in order.
 func (l *Log) finish() error {
-	if err := l.writeCheckpoint(true); err != nil {
+	if err := l.settle(); err != nil {
+		return err
+	}
+	if err := l.writeCheckpoint(); err != nil {
 		return err
 	}
 	if err := l.closeSegment(); err != nil {
 		return fmt.Errorf("close segment: %w", err)
 	}
 	if err := l.writeState(true); err != nil {
+		return err
+	}
+	if err := l.fs.Remove(filepath.Join(l.dir, tipFile)); err != nil {
 		return err
 	}
 	return l.fs.SyncDir(l.dir)
@@ -281,5 +299,6 @@ func (l *Log) release() {
 	if l.file != nil {
 		l.file.Close()
 	}
+	l.tip.close()
 	l.lock.Close()
 }
