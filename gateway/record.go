@@ -97,7 +97,7 @@ func (c *call) towards(r *route) { c.rec.EHR, c.rec.Tenant = r.name, r.tenant }
 
 func (c *call) by(a *auth.Caller) {
 	c.rec.Actor = accesslog.Actor{
-		Subject: a.Subject, Issuer: a.Issuer, Client: a.ClientID, Roles: a.Roles, FHIRUser: a.Grant.FHIRUser,
+		Subject: a.Subject, Issuer: a.Issuer, Client: a.ClientID, Roles: a.Roles, FHIRUser: c.user(a.Grant.FHIRUser),
 	}
 	if how := binding(a); how != "none" {
 		c.rec.Actor.Binding = how
@@ -122,7 +122,7 @@ func (c *call) about(d desk) {
 	c.rec.Purpose = d.purpose
 }
 
-// asks notes the request as the client sent it: its id in the client's own token, values hashed.
+// asks notes the request as the client sent it: its id in the client's own token, all else that could be of anybody hashed.
 // Of one that is not served, it is what was recognised.
 func (c *call) asks(req *fhir.Request, err error) {
 	q := &c.rec.Request
@@ -137,10 +137,8 @@ func (c *call) asks(req *fhir.Request, err error) {
 	if req == nil {
 		return
 	}
-	q.Interaction, q.Type, q.ID, q.Version = string(req.Interaction), req.Type, req.ID, req.Version
-	if req.Compartment.ID != "" {
-		q.ID = req.Compartment.ID
-	}
+	q.Interaction, q.Type = string(req.Interaction), req.Type
+	c.askedFor(req)
 	q.Operation, q.Entries = req.Operation, len(req.Entries)
 	q.Parameters = q.Parameters[:0]
 	for _, p := range req.Params {

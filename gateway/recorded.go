@@ -15,7 +15,8 @@ func Judged(r *accesslog.Record) bool { return r.Policy.Code != "" || r.Code == 
 
 // Recorded is what the policy was told about a call, from its record. It is the mapping of input, backwards, but for what
 // a record does not have, which Recorded leaves empty and names by its path in the input:
-// whom the token's launch context names, of which a record has that there is a patient, not which; and the reason that was stated
+// whom the token's launch context names, of which a record has that there is a patient, not which; who a user is that is a
+// patient; and the reason that was stated
 // for emergency access where the policy did not grant it.
 func Recorded(r *accesslog.Record) (in *policies.Input, lacks []string) {
 	in = &policies.Input{
@@ -48,6 +49,9 @@ func Recorded(r *accesslog.Record) (in *policies.Input, lacks []string) {
 			in.BreakGlass.Reason = "recorded" // a reason, and no policy's
 			lacks = append(lacks, "input.break_glass.reason")
 		}
+	}
+	if kind, _, ok := strings.Cut(r.Actor.FHIRUser, "/"); ok && ofPatients(kind) {
+		lacks = append(lacks, "input.caller.fhir_user")
 	}
 	if r.Stated != nil {
 		in.Purpose = *r.Stated

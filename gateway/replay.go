@@ -67,7 +67,7 @@ var ErrNoCalls = errors.New("no call of that time came to a policy")
 // what cannot be read ends it. progress is told how many records have been read, from time to time.
 func Rehearse(ctx context.Context, engine *policies.Engine, records iter.Seq2[accesslog.Entry, error], progress func(records int)) (*Replay, error) {
 	reads := map[string]bool{}
-	for _, field := range []string{"input.context.patient", "input.context.encounter", "input.break_glass.reason"} {
+	for _, field := range []string{"input.context.patient", "input.context.encounter", "input.caller.fhir_user", "input.break_glass.reason"} {
 		reads[field] = slices.Contains(engine.Reads(), field)
 	}
 	work := make(chan []accesslog.Entry, 2*runtime.GOMAXPROCS(0))

@@ -41,7 +41,7 @@ func TestCompartments(t *testing.T) {
 			continue
 		}
 		w.named(r)
-		if rec := w.record(r).Request; rec.Interaction != "search-compartment" || rec.ID != patient {
+		if rec := w.record(r).Request; rec.Interaction != "search-compartment" || rec.ID != "Patient/"+patient {
 			t.Errorf("%s: record %+v", path, rec)
 		}
 	}

@@ -14,6 +14,9 @@ import (
 // minPatientKey is the shortest Options.PatientKey, in bytes.
 const minPatientKey = 32
 
+// HashLength is the length of what a [Hasher] returns. No token is as short.
+const HashLength = 22
+
 // A Hasher names patients and parameter values in records. Its names do not change when tokens are
 // rotated, so that a reviewer can follow a patient over years; without the key nothing can be guessed
 // back, although identifiers are few. It holds derived keys only and is safe for concurrent use.
@@ -67,7 +70,7 @@ type keyed struct {
 	hash.Hash
 	message []byte
 	sum     [sha256.Size]byte
-	text    [22]byte
+	text    [HashLength]byte
 }
 
 func (d *domain) hash(message []byte) string {

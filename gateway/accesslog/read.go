@@ -199,7 +199,7 @@ func (q *Query) names(r *Record) bool {
 	}
 	return slices.Contains(r.Patients, q.Patient) ||
 		slices.Contains(r.Subjects, reference) ||
-		r.Request.ID != "" && r.Request.Type+"/"+r.Request.ID == reference
+		r.Request.Reference() == reference
 }
 
 // needles are what a line must hold, as it is spelt there, if its record is to fit.

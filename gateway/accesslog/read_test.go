@@ -35,12 +35,17 @@ func TestQuery(t *testing.T) {
 	if _, err := l.Append(&accesslog.Record{Kind: "admin", Time: at(4), Actor: accesslog.Actor{Subject: "dörte \"d\""}}); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := l.Append(&accesslog.Record{Kind: "refusal", Time: at(5), Request: accesslog.Request{Interaction: "search-compartment", Type: "Appointment", ID: "Patient/t2"}}); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name string
 		q    accesslog.Query
 		want string
 	}{
-		{"all", accesslog.Query{}, "0 1 2 3 4"},
+		{"all", accesslog.Query{}, "0 1 2 3 4 5"},
+		{"compartment", accesslog.Query{Patient: "t2"}, "5"},
+		{"no type of a compartment", accesslog.Query{Patient: "Appointment/t2"}, ""},
 		{"ticket", accesslog.Query{Ticket: "T1"}, "0 2"},
 		{"correlation", accesslog.Query{Correlation: "a"}, "0 1"},
 		{"request", accesslog.Query{Correlation: "3"}, "2"},
@@ -52,7 +57,7 @@ func TestQuery(t *testing.T) {
 		{"reference", accesslog.Query{Patient: "Patient/t1"}, "0 1"},
 		{"other reference", accesslog.Query{Patient: "Appointment/t1"}, "2"},
 		{"part of a token", accesslog.Query{Patient: "t"}, ""},
-		{"since", accesslog.Query{Since: at(2)}, "2 3 4"},
+		{"since", accesslog.Query{Since: at(2)}, "2 3 4 5"},
 		{"until", accesslog.Query{Until: at(2)}, "0 1"},
 		{"both", accesslog.Query{Since: at(1), Until: at(3), Actor: "bob", Ticket: "T1"}, "2"},
 	} {

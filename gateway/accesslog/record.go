@@ -1,6 +1,9 @@
 package accesslog
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Version is the version of the record's form, the field "v".
 const Version = 1
@@ -91,9 +94,9 @@ type Actor struct {
 	Issuer   string   `json:"issuer,omitzero"`
 	Client   string   `json:"client,omitzero"`
 	Roles    []string `json:"roles,omitzero"`
-	FHIRUser string   `json:"fhir_user,omitzero"`
-	Binding  string   `json:"binding,omitzero"` // how the token is bound to its sender: "dpop", "mtls"
-	Launch   []string `json:"launch,omitzero"`  // what the token's launch context names: "patient", "encounter"; never whom
+	FHIRUser string   `json:"fhir_user,omitzero"` // of a patient or a relative with a keyed hash for the id
+	Binding  string   `json:"binding,omitzero"`   // how the token is bound to its sender: "dpop", "mtls"
+	Launch   []string `json:"launch,omitzero"`    // what the token's launch context names: "patient", "encounter"; never whom
 }
 
 func (a *Actor) empty() bool {
@@ -106,8 +109,8 @@ type Request struct {
 	Interaction string      `json:"interaction,omitzero"` // FHIR's code: "read", "search-type"
 	Operation   string      `json:"operation,omitzero"`   // of an operation: "match"
 	Type        string      `json:"type,omitzero"`
-	ID          string      `json:"id,omitzero"` // as the client sent it: a token
-	Version     string      `json:"version,omitzero"`
+	ID          string      `json:"id,omitzero"`      // the token that the client sent; of what is none a keyed hash; of a compartment with its type before it: "Patient/<token>"
+	Version     string      `json:"version,omitzero"` // digits or a UUID; of what is neither a keyed hash
 	Parameters  []Parameter `json:"parameters,omitzero"`
 	Entries     int         `json:"entries,omitzero"` // of a batch or transaction; each has records of its own, whose RequestID ends in "#1", "#2", …
 	Among       int         `json:"among,omitzero"`   // of such an entry: how many there are
@@ -115,6 +118,15 @@ type Request struct {
 
 func (r *Request) empty() bool {
 	return r.Method == "" && r.Interaction == "" && r.Operation == "" && r.Type == "" && r.ID == "" && r.Version == "" && len(r.Parameters) == 0 && r.Entries == 0 && r.Among == 0
+}
+
+// Reference is what was asked for by its id, "Patient/<token>"; empty where nothing was. Of a search in a compartment it is
+// the compartment.
+func (r *Request) Reference() string {
+	if r.ID == "" || strings.Contains(r.ID, "/") {
+		return r.ID
+	}
+	return r.Type + "/" + r.ID
 }
 
 // Parameter is a search parameter with its values hashed by [Hasher.Hash].

@@ -153,12 +153,12 @@ func (c *call) asked() string {
 		return strings.TrimSuffix("an act of the administration: "+c.Code, ": ")
 	}
 	target := q.Type
-	if q.ID != "" {
-		target = strings.Trim(q.Type+"/"+q.ID, "/")
+	if q.ID != "" && q.Interaction != "search-compartment" {
+		target = strings.Trim(q.Reference(), "/")
 	}
 	what := map[string]string{
 		"read": "to read " + target, "vread": "to read a version of " + target, "search-type": "to search " + target,
-		"search-system": "to search all types", "search-compartment": "to search what belongs to " + target,
+		"search-system": "to search all types", "search-compartment": strings.Join(strings.Fields("to search "+q.Type+" of what belongs to "+q.Reference()), " "),
 		"history-instance": "for the history of " + target, "history-type": "for the history of all " + target, "history-system": "for the history of everything",
 		"create": "to create a " + target, "update": "to update " + target, "patch": "to change " + target, "delete": "to delete " + target,
 		"capabilities": "what it may ask", "batch": fmt.Sprintf("a batch of %d entries", q.Entries), "transaction": fmt.Sprintf("a transaction of %d entries", q.Entries),

@@ -254,6 +254,15 @@ func TestWhatAnEventSays(t *testing.T) {
 	if !gjson.Get(emergency, `subtype.#(code=="110127")`).Exists() {
 		t.Errorf("nothing tells of the emergency: %s", emergency)
 	}
+	for kind, want := range map[string]string{
+		"Patient":      `{"type":"Patient","identifier":{"system":"urn:halfdoor:audit-patient","value":"hash-of-the-patient-22"}}`,
+		"Practitioner": `{"type":"Practitioner","identifier":{"value":"hash-of-the-patient-22"},"display":"keyed hash of an id that is no token"}`,
+	} {
+		all, _ := events(t, call(accesslog.KindRefusal, "read", func(r *accesslog.Record) { r.Request.Type, r.Request.ID = kind, "hash-of-the-patient-22" }))
+		if got := gjson.Get(all[0], `entity.#(type.code=="2").what`).Raw; got != want {
+			t.Errorf("what was asked for by no token is %s, want %s", got, want)
+		}
+	}
 	for name, want := range map[string]string{"refusal": "4 scope forbidden", "refusal before authentication": "4 token-missing login", "refusal of a write that was looked at": "8 write-unknown exception"} {
 		e := told(t, name)
 		issue := gjson.Get(e, "contained.0.issue.0")

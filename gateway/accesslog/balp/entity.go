@@ -81,7 +81,7 @@ func released(r *accesslog.Record) string {
 	return "; released: " + strings.Join(all, ", ")
 }
 
-// resource is what was read or written, by the client's token. What a create made, and what a condition selected, is
+// resource is what was read or written, by the client's token, or by the hash of what was no token. What a create made, and what a condition selected, is
 // the first subject of the type.
 func resource(r *accesslog.Record) *reference {
 	q := &r.Request
@@ -93,8 +93,12 @@ func resource(r *accesslog.Record) *reference {
 		}
 	}
 	switch {
-	case id != "":
+	case len(id) != accesslog.HashLength && id != "":
 		ref.Identifier = &identifier{TokenSystem, clean(id)}
+	case id != "" && q.Type == "Patient":
+		ref.Identifier = &identifier{PatientSystem, id}
+	case id != "":
+		ref.Identifier, ref.Display = &identifier{Value: id}, "keyed hash of an id that is no token"
 	case q.Type == "":
 		ref.Display = "not recorded"
 	default:

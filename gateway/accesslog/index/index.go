@@ -35,7 +35,7 @@ const (
 	fileName = "index.sqlite"
 	sumName  = "index.sum"
 	lockName = "index.lock"
-	version  = 1
+	version  = 2
 )
 
 // ErrNone is returned by [Open] where there is no index.
@@ -89,9 +89,7 @@ func keys(r *accesslog.Record, to []int64) []int64 {
 			add('v', v)
 		}
 	}
-	if r.Request.ID != "" {
-		add('p', r.Request.Type+"/"+r.Request.ID)
-	}
+	add('p', r.Request.Reference())
 	return to
 }
 

@@ -49,10 +49,7 @@ func row(origin string, d sinks.Delivery) []any {
 			calls = append(calls, r.RequestID[:i])
 		}
 	}
-	names := append(append([]string(nil), r.Patients...), r.Subjects...)
-	if r.Request.ID != "" {
-		names = append(names, r.Request.Type+"/"+r.Request.ID)
-	}
+	names := append(append(append([]string(nil), r.Patients...), r.Subjects...), r.Request.Reference())
 	var hashed []string
 	for _, p := range r.Request.Parameters {
 		hashed = append(hashed, p.Values...)
