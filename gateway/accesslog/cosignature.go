@@ -18,6 +18,9 @@ import (
 // cosignatureType is the signature type of a cosignature/v1 by Ed25519 (C2SP signed-note, tlog-cosignature).
 const cosignatureType = 0x04
 
+// lastSecond ends the year 9999. A cosignature of a later time is none: RFC 3339 has no form for it.
+const lastSecond = 253402300799
+
 // A Cosigner is the public key of a witness (C2SP tlog-cosignature, Ed25519). Its signature says that at a
 // time, in its eyes, this checkpoint was the largest of the log, and extended all that it had cosigned before.
 // It is a [note.Verifier].
@@ -63,7 +66,7 @@ func (c *Cosigner) Verify(text, sig []byte) bool {
 		return false
 	}
 	at := binary.BigEndian.Uint64(sig)
-	if at > 1<<62 {
+	if at > lastSecond {
 		return false
 	}
 	message := fmt.Appendf(nil, "cosignature/v1\ntime %d\n", at)

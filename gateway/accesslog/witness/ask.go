@@ -134,8 +134,9 @@ func judge(resp *http.Response, answer []byte) ([]byte, error) {
 	case http.StatusOK:
 		return answer, nil
 	case http.StatusConflict:
-		size, err := strconv.ParseInt(strings.TrimSuffix(string(answer), "\n"), 10, 64)
-		if err != nil || size < 0 || resp.Header.Get("Content-Type") != "text/x.tlog.size" {
+		text := strings.TrimSuffix(string(answer), "\n")
+		size, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || size < 0 || strconv.FormatInt(size, 10) != text || resp.Header.Get("Content-Type") != "text/x.tlog.size" {
 			return nil, errors.New("the witness answers 409 without a size")
 		}
 		return nil, conflict{size}

@@ -40,7 +40,7 @@ type server struct {
 	wrong func(w http.ResponseWriter, r *http.Request) bool
 }
 
-func newServer(t *testing.T, name string, logKeys ...string) *server {
+func newServer(t testing.TB, name string, logKeys ...string) *server {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(nil)
 	if err != nil {
@@ -53,7 +53,7 @@ func newServer(t *testing.T, name string, logKeys ...string) *server {
 	return s
 }
 
-func (s *server) know(t *testing.T, logKeys ...string) {
+func (s *server) know(t testing.TB, logKeys ...string) {
 	t.Helper()
 	var all []note.Verifier
 	for _, k := range logKeys {
@@ -86,7 +86,7 @@ func (s *server) vkey() string {
 	return fmt.Sprintf("%s+%x+%s", s.name, s.hash(), base64.StdEncoding.EncodeToString(s.public()))
 }
 
-func (s *server) cosigner(t *testing.T) *accesslog.Cosigner {
+func (s *server) cosigner(t testing.TB) *accesslog.Cosigner {
 	t.Helper()
 	c, err := accesslog.ParseCosigner(s.vkey())
 	if err != nil {
@@ -96,9 +96,11 @@ func (s *server) cosigner(t *testing.T) *accesslog.Cosigner {
 }
 
 // line is the cosignature of a text.
-func (s *server) line(text string) string {
-	sig := binary.BigEndian.AppendUint64(s.hash(), now)
-	sig = append(sig, ed25519.Sign(s.key, []byte(fmt.Sprintf("cosignature/v1\ntime %d\n%s", now, text)))...)
+func (s *server) line(text string) string { return s.lineAt(text, now) }
+
+func (s *server) lineAt(text string, at uint64) string {
+	sig := binary.BigEndian.AppendUint64(s.hash(), at)
+	sig = append(sig, ed25519.Sign(s.key, fmt.Appendf(nil, "cosignature/v1\ntime %d\n%s", at, text))...)
 	return "— " + s.name + " " + base64.StdEncoding.EncodeToString(sig) + "\n"
 }
 

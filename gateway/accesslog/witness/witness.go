@@ -62,12 +62,12 @@ type Status struct {
 
 // Witnesses asks the witnesses of one log.
 type Witnesses struct {
-	o       Options
-	askTime time.Duration
-	all     []*peer
-	grow    sync.Mutex // guards growth
-	tree    *accesslog.Growth
-	store   sync.Mutex // guards the round's file
+	o      Options
+	within func(ctx context.Context, witness string) (context.Context, context.CancelFunc) // bounds an answer
+	all    []*peer
+	grow   sync.Mutex // guards growth
+	tree   *accesslog.Growth
+	store  sync.Mutex // guards the round's file
 }
 
 // peer is a witness and what is known of it.
@@ -91,7 +91,10 @@ func New(o Options) (*Witnesses, error) {
 	if o.After == nil {
 		o.After = time.After
 	}
-	w := &Witnesses{o: o, askTime: askTime, tree: accesslog.NewGrowth(o.Dir)}
+	w := &Witnesses{o: o, tree: accesslog.NewGrowth(o.Dir)}
+	w.within = func(ctx context.Context, _ string) (context.Context, context.CancelFunc) {
+		return context.WithTimeout(ctx, askTime)
+	}
 	for _, one := range o.Witnesses {
 		p := &peer{Witness: one, status: Status{Name: one.Key.Name()}}
 		if err := w.setAside(p); err != nil {
@@ -166,7 +169,7 @@ func (w *Witnesses) round(ctx context.Context) {
 	var running sync.WaitGroup
 	for _, p := range asked {
 		running.Go(func() {
-			ctx, cancel := context.WithTimeout(ctx, w.askTime)
+			ctx, cancel := w.within(ctx, p.Key.Name())
 			defer cancel()
 			if err := r.ask(ctx, p); err != nil && !errors.Is(context.Cause(ctx), context.Canceled) {
 				w.failed(p, err)

@@ -213,6 +213,15 @@ func TestWrong(t *testing.T) {
 		{"conflict without a size", "409 without a size", false, func(*server) func(http.ResponseWriter, *http.Request) bool {
 			return answer(409, "text/x.tlog.size", "many\n")
 		}},
+		{"conflict with a misspelt size", "409 without a size", false, func(*server) func(http.ResponseWriter, *http.Request) bool {
+			return answer(409, "text/x.tlog.size", "+4\n")
+		}},
+		{"beyond all time", "does not fit", false, func(s *server) func(http.ResponseWriter, *http.Request) bool {
+			return func(w http.ResponseWriter, r *http.Request) bool {
+				io.WriteString(w, s.lineAt(text(r), 1<<61))
+				return true
+			}
+		}},
 		{"conflict with the same size", "size that it was told", false, func(*server) func(http.ResponseWriter, *http.Request) bool {
 			return answer(409, "text/x.tlog.size", "4\n")
 		}},
@@ -243,10 +252,17 @@ func TestWrong(t *testing.T) {
 			s.start()
 			bad := s.servers[0]
 			if c.wrong == nil {
-				held := make(chan bool)
+				held, reached := make(chan bool), make(chan bool)
 				t.Cleanup(func() { close(held) })
-				bad.misbehave(func(w http.ResponseWriter, r *http.Request) bool { <-held; return true })
-				s.all.SetAskTime(50 * time.Millisecond) // the round before is over
+				bad.misbehave(func(w http.ResponseWriter, r *http.Request) bool { close(reached); <-held; return true })
+				// Its time is over once it was asked.
+				s.all.SetWithin(func(ctx context.Context, name string) (context.Context, context.CancelFunc) {
+					ctx, end := context.WithCancelCause(ctx)
+					if name == bad.name {
+						go func() { <-reached; end(context.DeadlineExceeded) }()
+					}
+					return ctx, func() { end(nil) }
+				})
 			} else {
 				bad.misbehave(c.wrong(bad))
 			}
