@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -164,17 +165,27 @@ func (d *disclosure) Release(w *transforms.Window) error {
 	if d.head { // whose header waits for the end: with it, the client has all that it asked for, and goes
 		return d.await(d.gen.longest)
 	}
-	if err := d.emit(w.Body); err != nil {
-		return err
-	}
-	if w.Last {
-		return d.finish()
-	}
-	if err := d.flush(); err != nil {
+	if err := d.hand(w, first); err != nil || w.Last {
 		return err
 	}
 	// HTTP/2 resets a stream whose deadline passes while nobody writes.
 	return d.await(d.gen.longest)
+}
+
+// hand writes a window in as few pieces as the connection takes.
+func (d *disclosure) hand(w *transforms.Window, first bool) (err error) {
+	d.conn.hold()
+	defer func() { err = errors.Join(err, d.conn.let()) }()
+	if err := d.emit(w.Body); err != nil {
+		return err
+	}
+	switch {
+	case !w.Last:
+		return d.flush()
+	case first && d.out == nil && d.conn != nil:
+		return d.ctl.Flush() // the end of a body whose length was said; net/http has nothing to add to it
+	}
+	return d.finish()
 }
 
 // opaque is what an entity tag says, weak or not.

@@ -22,6 +22,7 @@ type call struct {
 	gen      *generation
 	w        http.ResponseWriter
 	ctl      *http.ResponseController
+	conn     *seated // nil where it is not this call's alone
 	ids      correlation
 	begun    time.Time
 	until    time.Time // for which the client waits, by the real clock; zero where it does not say
@@ -45,7 +46,7 @@ type call struct {
 func (g *Gateway) begin(w http.ResponseWriter, r *http.Request) *call {
 	gen := g.hold()
 	c := &call{
-		g: g, gen: gen, w: w, ctl: http.NewResponseController(w), ids: correlate(r.Header), begun: g.now(),
+		g: g, gen: gen, w: w, ctl: http.NewResponseController(w), conn: alone(r), ids: correlate(r.Header), begun: g.now(),
 		head: r.Method == http.MethodHead, unread: r.ContentLength != 0 && r.ProtoMajor == 1,
 	}
 	if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {

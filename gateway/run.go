@@ -85,10 +85,9 @@ func Run(ctx context.Context, o RunOptions) error {
 	}
 
 	noise := stdlog.New(noise{o.Logger}, "", 0)
-	front := g.server(cfg, noise)
+	front, taken := g.Front(fhirL, noise)
 	back := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, ErrorLog: noise}
 	failed := make(chan error, 2)
-	taken := newBounded(fhirL, connectionsPerCall*cfg.Limits.ConcurrentRequests)
 	go func() { failed <- front.ServeTLS(taken, "", "") }()
 	go func() {
 		if cfg.Admin.TLS != nil {
@@ -139,18 +138,20 @@ func (o *RunOptions) letGo() {
 	}
 }
 
-// server is the FHIR listener's: HTTP/2 and HTTP/1.1 over TLS, bounded in what a client
-// can make it hold or wait for.
-func (g *Gateway) server(cfg *configs.Config, noise *stdlog.Logger) *http.Server {
-	return &http.Server{
+// Front is the server of the FHIR listener, and what it serves on: HTTP/2 and HTTP/1.1 over TLS, bounded in what a client
+// can make it hold or wait for. Its complaints go to noise.
+func (g *Gateway) Front(l net.Listener, noise *stdlog.Logger) (*http.Server, net.Listener) {
+	gen, limits := g.current.Load(), g.fixed.limits
+	server := &http.Server{
 		Handler:           g,
-		MaxHeaderBytes:    int(cfg.Limits.HeaderBytes),
-		ReadHeaderTimeout: time.Duration(cfg.Limits.ReadHeaderTimeout),
-		ReadTimeout:       time.Duration(cfg.Limits.ReadHeaderTimeout), // read moves it, once it is known who sends the body
-		IdleTimeout:       time.Duration(cfg.Limits.IdleTimeout),
+		ConnContext:       knowing,
+		MaxHeaderBytes:    int(limits.HeaderBytes),
+		ReadHeaderTimeout: time.Duration(limits.ReadHeaderTimeout),
+		ReadTimeout:       time.Duration(limits.ReadHeaderTimeout), // read moves it, once it is known who sends the body
+		IdleTimeout:       time.Duration(limits.IdleTimeout),
 
-		DisableGeneralOptionsHandler: true,                                                              // "OPTIONS *" is refused and recorded like any other
-		WriteTimeout:                 g.current.Load().longest + time.Duration(cfg.Limits.WriteTimeout), // each call and window moves it
+		DisableGeneralOptionsHandler: true,                       // "OPTIONS *" is refused and recorded like any other
+		WriteTimeout:                 gen.longest + gen.patience, // each call and window moves it
 		ErrorLog:                     noise,
 		TLSConfig: &tls.Config{
 			MinVersion: tls.VersionTLS12, // the generation's own minimum decides
@@ -160,6 +161,7 @@ func (g *Gateway) server(cfg *configs.Config, noise *stdlog.Logger) *http.Server
 			},
 		},
 	}
+	return server, newBounded(l, connectionsPerCall*limits.ConcurrentRequests)
 }
 
 func listeners(o RunOptions, cfg *configs.Config) (front, back net.Listener, err error) {

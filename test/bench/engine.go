@@ -139,11 +139,34 @@ func (s *engineSpec) compose(ctx context.Context, made func(gateway.Options) (*g
 	if err != nil {
 		return ready, nil, err
 	}
-	at, served, err := s.serve(ctx, g, !plain, plain)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return ready, nil, errors.Join(err, g.Close())
 	}
-	return at, func() error { return errors.Join(served(), g.Close()) }, nil
+	srv, bounded := g.Front(l, nil)
+	ended := make(chan error, 1)
+	if ready.TLS = l.Addr().String(); plain {
+		ready.TLS, ready.Plain = "", ready.TLS
+		srv.Protocols = protocols()
+	}
+	go func() {
+		if plain {
+			ended <- srv.Serve(bounded)
+		} else {
+			ended <- srv.ServeTLS(bounded, "", "")
+		}
+	}()
+	go func() {
+		<-ctx.Done()
+		_ = srv.Close() // nobody waits for an answer any more
+	}()
+	return ready, func() error {
+		err := <-ended
+		if errors.Is(err, http.ErrServerClosed) {
+			err = nil
+		}
+		return errors.Join(err, g.Close())
+	}, nil
 }
 
 // run is what "halfdoor serve" runs.
@@ -163,13 +186,17 @@ func (s *engineSpec) run(ctx context.Context) (ready engineReady, wait func() er
 	}
 }
 
+func protocols() *http.Protocols {
+	p := new(http.Protocols)
+	p.SetHTTP1(true)
+	p.SetHTTP2(true)
+	p.SetUnencryptedHTTP2(true)
+	return p
+}
+
 // serve serves HTTP/1.1 and HTTP/2 over TLS, plain, or both.
 func (s *engineSpec) serve(ctx context.Context, h http.Handler, secure, plain bool) (ready engineReady, wait func() error, err error) {
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(true)
-	protocols.SetUnencryptedHTTP2(true)
-	srv := &http.Server{Handler: h, Protocols: protocols, ReadHeaderTimeout: time.Minute}
+	srv := &http.Server{Handler: h, Protocols: protocols(), ReadHeaderTimeout: time.Minute}
 	ended, n := make(chan error, 2), 0
 	listen := func(serve func(net.Listener) error) (string, error) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
