@@ -201,7 +201,7 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-// TestAllocationsOfTokens counts what tokens of a real vault cost: so much for each id, however often it comes.
+// TestAllocationsOfTokens counts what tokens of a real vault cost: a Sealer, however many ids there are.
 func TestAllocationsOfTokens(t *testing.T) {
 	keys, err := vault.NewKeyset(rand.NewChaCha8([32]byte{}), time.Unix(0, 0))
 	if err != nil {
@@ -226,23 +226,22 @@ func TestAllocationsOfTokens(t *testing.T) {
 		for range 20 { // as above
 			least = min(least, testing.AllocsPerRun(1, func() {
 				src.Reset(doc)
-				if o.Tokens, err = v.Sealer("", "app", "ehr"); err != nil {
+				tokens, err := v.Sealer("", "app", "ehr")
+				if err != nil {
 					t.Fatal(err)
 				}
+				o.Tokens = tokens
 				if _, err := plan.Filter(drain{}, src, o); err != nil {
 					t.Fatal(err)
 				}
+				tokens.Release()
 			}))
 		}
 		return least
 	}
 	few, often, many := allocations(100, 50), allocations(4000, 50), allocations(4000, 1000)
-	t.Logf("%v for 100 ids, %v where each comes forty times as often, %v for 2,000 ids", few, often, many)
-	if often > few+2 {
-		t.Errorf("%v allocations for 100 ids, and %v where they come more often", few, often)
-	}
-	if most := 2000 * few / 100; many > most {
-		t.Errorf("%v allocations for 2,000 ids, more than the %v that 100 ids would lead to expect", many, most)
+	if few > 1 || often > 1 || many > 1 {
+		t.Errorf("%v allocations for 100 ids, %v where each comes forty times as often, %v for 2,000 ids", few, often, many)
 	}
 }
 

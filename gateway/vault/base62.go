@@ -13,8 +13,11 @@ const (
 	blockBytes = 32
 	blockChars = 43
 
-	chunkDigits = 10                 // digits handled by one 64-bit number
-	chunk       = 839299365868340224 // 62^10
+	chunkDigits = 10 // digits read into one 64-bit number
+
+	halfDigits  = 5
+	half        = 916132832 // 62^5
+	blockHalves = (blockChars + halfDigits - 1) / halfDigits
 
 	noDigit = 0xff
 )
@@ -57,32 +60,55 @@ func appendBase62(dst, src []byte) []byte {
 	return appendNumber(dst, src, tailChars[len(src)])
 }
 
+// powers[i] is 2^(32*i) by digits of 62^5, the lowest first. What a digit comes to when each is multiplied by any 32 bits
+// and all are added up stays below 2^64; so does a carry with it.
+var powers = func() (t [blockBytes / 4][blockBytes / 4]uint64) {
+	t[0][0] = 1
+	for i := 1; i < len(t); i++ {
+		var carry uint64
+		for j := range i + 1 {
+			sum := t[i-1][j]<<32 + carry
+			t[i][j], carry = sum%half, sum/half
+		}
+	}
+	return t
+}()
+
 // appendNumber appends src, of at most 32 bytes, as a number of n digits.
 func appendNumber(dst, src []byte, n int) []byte {
 	var raw [blockBytes]byte
 	copy(raw[blockBytes-len(src):], src)
-	var num [4]uint64 // big-endian
-	for i := range num {
-		num[i] = binary.BigEndian.Uint64(raw[8*i:])
-	}
-	start := len(dst)
-	var zeros [blockChars]byte
-	dst = append(dst, zeros[:n]...)
-	for end := start + n; end > start; {
-		var rem uint64
-		for i := range num {
-			num[i], rem = bits.Div64(rem, num[i], chunk)
-		}
-		for range chunkDigits {
-			if end == start {
-				break
-			}
-			end--
-			dst[end] = digits[rem%62]
-			rem /= 62
+	var sums [blockHalves]uint64
+	for i := range (len(src) + 3) / 4 {
+		word := uint64(binary.BigEndian.Uint32(raw[blockBytes-4-4*i:]))
+		for j, p := range powers[i][:i+1] {
+			sums[j] += word * p
 		}
 	}
-	return dst
+	var text [blockHalves * halfDigits]byte
+	var carry uint64
+	for j := range (n + halfDigits - 1) / halfDigits {
+		sum := sums[j] + carry
+		carry = sum / half
+		putHalf((*[halfDigits]byte)(text[len(text)-halfDigits*(j+1):]), sum-carry*half)
+	}
+	return append(dst, text[len(text)-n:]...)
+}
+
+// putHalf writes a number below 62^5 as five digits. It is made a number with its first digit before the point, and each
+// multiplication by 62 brings the next one there: much less for a processor than dividing. Behind the point are 58 bits,
+// so that it is at most 2^-28 too large, less than one of the last digit, which is 62^-4.
+func putHalf(to *[halfDigits]byte, n uint64) {
+	const (
+		point = 58
+		below = 1<<point - 1
+		scale = (1<<point)/(62*62*62*62) + 1
+	)
+	n *= scale
+	for i := range to {
+		to[i] = digits[n>>point]
+		n = n & below * 62
+	}
 }
 
 // appendDecoded appends the bytes of a text; false where it is no canonical text.

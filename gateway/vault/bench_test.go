@@ -1,6 +1,7 @@
 package vault_test
 
 import (
+	"fmt"
 	"strconv"
 	"testing"
 )
@@ -43,6 +44,38 @@ func BenchmarkSealer(b *testing.B) {
 	for b.Loop() {
 		s, _ := v.Sealer("", "app", "main")
 		dst, _ = s.AppendToken(dst[:0], "Patient", id)
+		s.Release()
+	}
+}
+
+// BenchmarkAnswer is a searchset's entries: each has an id of its own, in its fullUrl, its id and among the subjects, and
+// refers to the same patient and one of a few practitioners. It is per entry.
+func BenchmarkAnswer(b *testing.B) {
+	for _, n := range []int{10, 100, 3000} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			v := open(b, "1", "")
+			ids, dst := make([][]byte, n), make([]byte, 0, 64)
+			for i := range ids {
+				ids[i] = fmt.Appendf(nil, "%08x-e29b-41d4-a716-%012x", i*0x9e3779b1&0xffffffff, i*0x1234567)
+			}
+			b.ReportAllocs()
+			for i := 0; i < b.N; i += n {
+				s := sealer(b, v, "", "app", "main")
+				for from := 0; from < n; from += 50 { // a window
+					some := ids[from:min(from+50, n)]
+					for j, id := range some {
+						dst, _ = s.AppendToken(dst[:0], "Encounter", id)
+						dst, _ = s.AppendToken(dst[:0], "Encounter", id)
+						dst, _ = s.AppendToken(dst[:0], "Patient", ids[0])
+						dst, _ = s.AppendToken(dst[:0], "Practitioner", ids[j%5])
+					}
+					for _, id := range some {
+						dst, _ = s.AppendToken(dst[:0], "Encounter", id)
+					}
+				}
+				s.Release()
+			}
+		})
 	}
 }
 

@@ -1,5 +1,7 @@
 package vault
 
+import "fmt"
+
 // File is what a vault asks of its mapping file.
 type File = file
 
@@ -22,19 +24,27 @@ func (v *Vault) Remembered() int {
 
 // Remembered counts the tokens that a sealer remembers.
 func (s *Sealer) Remembered() int {
-	if s.memo == nil {
+	if s.scratch == nil {
 		return 0
 	}
-	return len(s.memo.all)
+	return s.count
 }
 
-// Kept is the text that a sealer remembers, and all that its memory has room for.
-func (s *Sealer) Kept() (text, room []byte) { return s.memo.text, s.memo.text[:cap(s.memo.text)] }
+// Kept is the memory of a sealer, all that there is room for, which stays readable when it is released.
+func (s *Sealer) Kept() func() string {
+	w := s.scratch
+	return func() string {
+		return fmt.Sprintf("%s%x%x%x%x%x%v", w.text[:cap(w.text)], w.ad[:cap(w.ad)], w.plain[:cap(w.plain)], w.sealed[:cap(w.sealed)],
+			w.other, w.room, w.kinds[:cap(w.kinds)])
+	}
+}
 
 // The bounds of what is remembered.
 const (
 	MaxClients  = maxClients
 	MemoEntries = memoEntries
+	MemoKinds   = memoKinds
+	MemoValue   = memoValue
 )
 
 // SIV is AES-SIV as the vault has it, bound to one associated data.

@@ -25,6 +25,7 @@ const (
 	maxID      = 64
 	maxDecimal = 19 // 10^19-1 fits 64 bits
 	uuidChars  = 36
+	hexDigits  = "0123456789abcdef"
 	symbols    = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-."
 )
 
@@ -54,23 +55,24 @@ func validID(value []byte) bool {
 
 // appendPacked appends the packing of value.
 func appendPacked(dst, value []byte) []byte {
-	switch {
-	case isDecimal(value):
+	if isDecimal(value) {
 		n, _ := strconv.ParseUint(string(value), 10, 64) // does not escape: no allocation
 		return binary.BigEndian.AppendUint64(append(dst, packDecimal), n)
-	case isUUID(value):
-		dst = append(dst, packUUID)
-		for _, r := range uuidHex {
-			for i := r[0]; i < r[1]; i += 2 {
-				dst = append(dst, hexValue(value[i])<<4|hexValue(value[i+1]))
-			}
+	}
+	if len(value) == uuidChars {
+		if hi, lo, ok := parseUUID((*[uuidChars]byte)(value)); ok {
+			return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(append(dst, packUUID), hi), lo)
 		}
-		return dst
-	case validID(value):
+	}
+	start := len(dst)
+	if len(value) > 0 && len(value) <= maxID {
 		dst = append(dst, packID|byte(len(value)-1))
 		var acc, have uint
+		var seen byte
 		for _, c := range value {
-			acc, have = acc<<6|uint(symbolValue[c]), have+6
+			v := symbolValue[c]
+			seen |= v
+			acc, have = acc<<6|uint(v), have+6
 			if have >= 8 {
 				have -= 8
 				dst = append(dst, byte(acc>>have))
@@ -79,10 +81,11 @@ func appendPacked(dst, value []byte) []byte {
 		if have > 0 {
 			dst = append(dst, byte(acc<<(8-have)))
 		}
-		return dst
-	default:
-		return append(append(dst, packRaw), value...)
+		if seen < 64 {
+			return dst
+		}
 	}
+	return append(append(dst[:start], packRaw), value...) // no FHIR id
 }
 
 // unpack returns the value of a packing; false where it is none. Only what a holder of the key has sealed gets here.
@@ -136,18 +139,23 @@ func unpack(packed []byte) (string, bool) {
 // uuidHex are the runs of hexadecimal digits in a UUID.
 var uuidHex = [...][2]int{{0, 8}, {9, 13}, {14, 18}, {19, 23}, {24, 36}}
 
-func isUUID(value []byte) bool {
-	if len(value) != uuidChars || value[8] != '-' || value[13] != '-' || value[18] != '-' || value[23] != '-' {
-		return false
+// parseUUID returns the number that a lower-case UUID is.
+func parseUUID(value *[uuidChars]byte) (hi, lo uint64, ok bool) {
+	if value[8] != '-' || value[13] != '-' || value[18] != '-' || value[23] != '-' {
+		return 0, 0, false
 	}
-	for _, r := range uuidHex {
-		for _, c := range value[r[0]:r[1]] {
-			if !(c >= '0' && c <= '9' || c >= 'a' && c <= 'f') {
-				return false
-			}
+	var seen byte
+	number := func(hex []byte) (n uint64) {
+		for _, c := range hex {
+			v := hexValue[c]
+			seen |= v
+			n = n<<4 | uint64(v&0xf)
 		}
+		return n
 	}
-	return true
+	hi = number(value[0:8])<<32 | number(value[9:13])<<16 | number(value[14:18])
+	lo = number(value[19:23])<<48 | number(value[24:36])
+	return hi, lo, seen <= 0xf
 }
 
 func isDecimal(value []byte) bool {
@@ -162,9 +170,13 @@ func isDecimal(value []byte) bool {
 	return true
 }
 
-func hexValue(c byte) byte {
-	if c <= '9' {
-		return c - '0'
+// hexValue is noDigit for what is no lower-case hexadecimal digit.
+var hexValue = func() (t [256]byte) {
+	for i := range t {
+		t[i] = noDigit
 	}
-	return c - 'a' + 10
-}
+	for i := range len(hexDigits) {
+		t[hexDigits[i]] = byte(i)
+	}
+	return t
+}()

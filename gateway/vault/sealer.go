@@ -12,83 +12,94 @@ import (
 const (
 	nameBytes = 16 // of the HMAC that names a long id
 	maxToken  = 64 // a token for a resource's id is a FHIR id
-	maxKinds  = 64 // of which a Sealer keeps what is the same for all tokens of a kind
+
+	scratchKept = 512 << 10 // bytes with which a Sealer's memory is used again
 )
 
 // Sealer makes and opens the tokens of one client at one EHR, for one request. It remembers the tokens it made, up to
 // a bound, so that its cost grows with the distinct ids of an answer. It is not safe for concurrent use.
 type Sealer struct {
-	vault   *Vault
-	keys    *clientKeys
-	primary *epochKeys
-	ehr     string
-	memo    *memo  // nil until a token is made, and when it was released
-	name    []byte // scratch: what a token is remembered by
-	ad      []byte // scratch: associated data
-	plain   []byte // scratch: packed value, or decoded token
-	sealed  []byte // scratch: sealed value, or opened token
-	kinds   []kind // those of which there were tokens
-	other   bound  // scratch: where kinds has no place
+	vault    *Vault
+	keys     *clientKeys
+	primary  *epochKeys
+	ehr      string
+	*scratch // nil until there is work, and when it was released
 }
 
-// kind has the primary key's associated data of a kind taken in.
-type kind struct {
-	name string
-	to   bound
+// scratch is a Sealer's memory, which another uses again, wiped.
+type scratch struct {
+	memo
+	ad     []byte // associated data
+	plain  []byte // a packed value, or a decoded token
+	sealed []byte // a sealed value, or an opened token
+	other  bound  // where the memo has none
+}
+
+// ready has memory for the Sealer.
+func (s *Sealer) ready() {
+	if s.scratch == nil {
+		s.scratch = s.vault.scratches.Get().(*scratch)
+	}
 }
 
 // AppendToken appends the token of value to dst. kind is the type of the resource whose id the value is, or, with a dot
 // in it, the path of another element. On an error (ErrNotID, ErrTooLong, ErrNoMapping, ErrMapping) nothing is appended.
 func (s *Sealer) AppendToken(dst []byte, kind string, value []byte) ([]byte, error) {
-	remember := len(value) <= memoValue && len(kind) <= memoValue
-	var hash uint64
-	if remember {
-		if s.memo == nil {
-			s.memo = s.vault.memos.Get().(*memo)
-		}
-		s.name = append(appendField(s.name[:0], kind), value...)
-		var token []byte
-		var ok bool
-		if token, hash, ok = s.memo.find(s.name); ok {
-			return append(dst, token...), nil
-		}
+	s.ready()
+	k, to := s.bound(s.primary, kind)
+	if k < 0 || len(value) > memoValue {
+		return s.seal(dst, kind, to, value)
 	}
-	start := len(dst)
-	out, err := s.seal(dst, kind, value)
-	if err != nil {
-		return dst, err
+	token, hash := s.find(k, value)
+	if token != nil {
+		return append(dst, token...), nil
 	}
-	if remember {
-		s.memo.add(hash, s.name, out[start:])
+	out, err := s.seal(dst, kind, to, value)
+	if err == nil {
+		s.add(k, hash, value, out[len(dst):])
 	}
-	return out, nil
+	return out, err
 }
 
 // Release has the Sealer forget what it made tokens of, so that another can use the memory. It is for the end of the
 // request; a Sealer that is used after it begins anew.
 func (s *Sealer) Release() {
-	if s.memo == nil {
+	if s.scratch == nil {
 		return
 	}
-	if s.memo.empty(); cap(s.memo.text) <= memoKept {
-		s.vault.memos.Put(s.memo)
+	if s.wipe(); cap(s.text)+cap(s.plain)+cap(s.sealed) <= scratchKept {
+		s.vault.scratches.Put(s.scratch)
 	}
-	s.memo = nil
+	s.scratch = nil
 }
 
-func (s *Sealer) seal(dst []byte, kind string, value []byte) ([]byte, error) {
+// wipe overwrites what was of a patient, or of a client's keys.
+func (d *scratch) wipe() {
+	d.empty()
+	for _, b := range []*[]byte{&d.ad, &d.plain, &d.sealed} {
+		clear((*b)[:cap(*b)])
+		*b = (*b)[:0]
+	}
+	d.other = bound{}
+}
+
+// seal appends a token that is not remembered; on an error, nothing.
+func (s *Sealer) seal(dst []byte, kind string, to *bound, value []byte) ([]byte, error) {
 	resource := isResource(kind)
 	switch {
-	case kind == "" || resource && !validID(value):
-		return nil, ErrNotID
+	case kind == "" || resource && len(value) > maxID:
+		return dst, ErrNotID
 	case len(value) > MaxValue:
-		return nil, ErrTooLong
+		return dst, ErrTooLong
 	}
 	s.plain = appendPacked(s.plain[:0], value)
-	if resource && 2+encodedLen(sivBytes+len(s.plain)) > maxToken {
+	switch {
+	case resource && s.plain[0] == packRaw:
+		return dst, ErrNotID
+	case resource && 2+encodedLen(sivBytes+len(s.plain)) > maxToken:
 		return s.sealLong(dst, kind)
 	}
-	s.sealed = s.primary.token.seal(s.sealed[:0], s.bound(s.primary, kind), s.plain)
+	s.sealed = s.primary.token.seal(s.sealed[:0], to, s.plain)
 	return appendBase62(append(dst, 't', s.primary.epoch), s.sealed), nil
 }
 
@@ -96,28 +107,27 @@ func (s *Sealer) seal(dst []byte, kind string, value []byte) ([]byte, error) {
 func (s *Sealer) sealLong(dst []byte, kind string) ([]byte, error) {
 	m := s.vault.mapping
 	if m == nil {
-		return nil, ErrNoMapping
+		return dst, ErrNoMapping
 	}
 	mac := hmac.New(sha256.New, s.primary.named)
 	mac.Write(s.bind(domainLong, kind))
 	mac.Write(s.plain)
 	name := mapName{epoch: s.primary.epoch, mac: [nameBytes]byte(mac.Sum(nil))}
-	start := len(dst)
-	dst = name.appendToken(dst)
+	out := name.appendToken(dst)
 	s.primary.maps.bind(&s.other, s.bindName(kind, name))
 	s.sealed = s.primary.maps.seal(s.sealed[:0], &s.other, s.plain)
 	// What is in the file already must be this very id: never a token that opens as another, or not at all.
 	switch kept, err := m.get(name); {
 	case err != nil:
-		return nil, err
+		return dst, err
 	case kept == nil:
-		if err := m.add(name, string(dst[start:]), s.sealed); err != nil {
-			return nil, err
+		if err := m.add(name, string(out[len(dst):]), s.sealed); err != nil {
+			return dst, err
 		}
 	case !bytes.Equal(kept, s.sealed):
-		return nil, fmt.Errorf("%w: an entry is not what was written", ErrMapping)
+		return dst, fmt.Errorf("%w: an entry is not what was written", ErrMapping)
 	}
-	return dst, nil
+	return out, nil
 }
 
 // Open returns the value of a token for this kind, or ErrNotToken.
@@ -137,6 +147,7 @@ func (s *Sealer) Open(kind, token string) (string, error) {
 	if err != nil {
 		return "", ErrNotToken
 	}
+	s.ready()
 	raw, ok := appendDecoded(s.plain[:0], token[2:])
 	s.plain = raw
 	if !ok {
@@ -144,7 +155,8 @@ func (s *Sealer) Open(kind, token string) (string, error) {
 	}
 	switch {
 	case token[0] == 't':
-		s.sealed, ok = keys.token.open(s.sealed[:0], s.bound(keys, kind), raw)
+		_, to := s.bound(keys, kind)
+		s.sealed, ok = keys.token.open(s.sealed[:0], to, raw)
 	case token[0] == 'v' && resource && s.vault.mapping != nil && len(raw) == nameBytes:
 		name := mapName{epoch: keys.epoch, mac: [nameBytes]byte(raw)}
 		var sealed []byte
@@ -166,27 +178,25 @@ func (s *Sealer) Open(kind, token string) (string, error) {
 	return value, nil
 }
 
-// bound is what seals and opens the tokens of a kind with keys; the primary ones' is worked out once. It is valid until
-// the next call.
-func (s *Sealer) bound(keys *epochKeys, name string) *bound {
-	to := &s.other
+// bound is what seals and opens the tokens of a kind with keys, and the kind's place in the memo, where it has one. The
+// primary keys' is worked out once. It is valid until the next call.
+func (s *Sealer) bound(keys *epochKeys, kind string) (int, *bound) {
+	k, to := -1, &s.other
 	if keys == s.primary {
-		for i := range s.kinds {
-			if s.kinds[i].name == name {
-				return &s.kinds[i].to
-			}
+		if k = s.kind(kind); k >= 0 {
+			return k, &s.kinds[k].to
 		}
-		if len(s.kinds) < maxKinds {
-			s.kinds = append(s.kinds, kind{name: name})
-			to = &s.kinds[len(s.kinds)-1].to
+		if k = s.addKind(kind); k >= 0 {
+			to = &s.kinds[k].to
 		}
 	}
-	keys.token.bind(to, s.bind(domainToken, name))
-	return to
+	keys.token.bind(to, s.bind(domainToken, kind))
+	return k, to
 }
 
 // bind returns the associated data: purpose, EHR and kind. It is valid until the next call.
 func (s *Sealer) bind(domain, kind string) []byte {
+	s.ready()
 	s.ad = appendField(s.ad[:0], domain)
 	s.ad = appendField(s.ad, s.ehr)
 	s.ad = appendField(s.ad, kind)

@@ -291,6 +291,37 @@ func TestMemoIsBounded(t *testing.T) {
 	}
 }
 
+// More kinds than are remembered, values at the edge of what is, and values of one text in many kinds: each token is
+// what a sealer gives that remembers nothing.
+func TestMemoIsNotSeen(t *testing.T) {
+	v := open(t, "1", t.TempDir())
+	s := sealer(t, v, "", "app", "main")
+	r := rand.New(rand.NewPCG(9, 10))
+	type value struct{ kind, text string }
+	want := map[value]string{}
+	check := func(one value) {
+		t.Helper()
+		if want[one] == "" {
+			want[one] = seal(t, sealer(t, v, "", "app", "main"), one.kind, one.text)
+		}
+		if got := seal(t, s, one.kind, one.text); got != want[one] {
+			t.Fatalf("%s %q: %s, want %s", one.kind, one.text, got, want[one])
+		}
+	}
+	for range 20000 {
+		one := value{fmt.Sprintf("Kind%d", r.IntN(2*vault.MemoKinds)), fmt.Sprint(r.IntN(50))}
+		if r.IntN(4) == 0 {
+			one = value{one.kind + ".element", strings.Repeat("?", vault.MemoValue-2+r.IntN(5))}
+		}
+		check(one)
+	}
+	for range 2 { // a table that grows to its end
+		for i := range vault.MemoEntries + 100 {
+			check(value{"Patient", fmt.Sprint(i)})
+		}
+	}
+}
+
 // TestRelease has one sealer use the memory of another: nothing of what that one remembered is there, and the tokens
 // are the same.
 func TestRelease(t *testing.T) {
@@ -306,14 +337,15 @@ func TestRelease(t *testing.T) {
 			t.Fatalf("%s: %s, and before %s", id, again, token)
 		}
 	}
-	text, room := first.Kept()
-	if !strings.Contains(string(text), "patient-7") {
+	opens(t, first, "Patient", want["patient-7"], "patient-7")
+	kept := first.Kept()
+	if text := kept(); !strings.Contains(text, "patient-7") || !strings.Contains(text, want["patient-7"]) || !strings.Contains(text, "Patient") {
 		t.Fatal("nothing is remembered")
 	}
 	first.Release()
 	first.Release() // of nothing
-	if first.Remembered() != 0 || strings.Trim(string(room), "\x00") != "" {
-		t.Errorf("%d tokens, %q", first.Remembered(), room)
+	if text := kept(); first.Remembered() != 0 || strings.Trim(text, "\x000[]{} -") != "" {
+		t.Errorf("%d tokens, %q", first.Remembered(), text)
 	}
 	second := sealer(t, v, "t", "other", "main")
 	for id, token := range want {

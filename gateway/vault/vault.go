@@ -73,11 +73,11 @@ type Options struct {
 
 // Vault holds the keys of all clients. It is safe for concurrent use.
 type Vault struct {
-	keys    *keyset
-	clients *clientCache
-	mapping *mapping // nil: no folder
-	memos   sync.Pool
-	close   func() error
+	keys      *keyset
+	clients   *clientCache
+	mapping   *mapping  // nil: no folder
+	scratches sync.Pool // of *scratch
+	close     func() error
 }
 
 // Open checks the keyset, reporting all that is wrong with it, and loads the mapping file. ErrLocked means that
@@ -114,7 +114,7 @@ func (v *Vault) Reload(o Options) (*Vault, error) {
 }
 
 func newVault(ks *keyset, m *mapping) *Vault {
-	v := &Vault{keys: ks, clients: newClientCache(ks), mapping: m, memos: sync.Pool{New: func() any { return new(memo) }}}
+	v := &Vault{keys: ks, clients: newClientCache(ks), mapping: m, scratches: sync.Pool{New: func() any { return new(scratch) }}}
 	v.close = sync.OnceValue(func() error {
 		if v.mapping == nil {
 			return nil

@@ -43,16 +43,23 @@ type Case struct {
 	Hostile bool
 	Lines   bool // the document is NDJSON
 
-	vault *vault.Vault // nil: ids are their own tokens
+	vault  *vault.Vault  // nil: ids are their own tokens
+	sealer *vault.Sealer // of the stream before
 }
 
 // Tokens returns what makes the tokens of one stream: a new Sealer of a real vault for the case
-// tokens, and else one whose tokens are the ids, so that the vault's cost is not in the filter's.
+// tokens, and else one whose tokens are the ids, so that the vault's cost is not in the filter's. What it returned
+// before is released, as the gateway does at the end of a call.
 func (c *Case) Tokens() (transforms.Tokenizer, error) {
 	if c.vault == nil {
 		return plainTokens{}, nil
 	}
-	return c.vault.Sealer("", "benchmark", "ehr")
+	if c.sealer != nil {
+		c.sealer.Release()
+	}
+	var err error
+	c.sealer, err = c.vault.Sealer("", "benchmark", "ehr")
+	return c.sealer, err
 }
 
 // Options returns those of one stream.
