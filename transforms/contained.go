@@ -93,7 +93,7 @@ func (f *filter) containedResource(_ *node, c byte) (bool, error) {
 	outer := f.aside()
 	f.res.row, f.res.contained = l.row, true
 	f.out = append(f.out, '{')
-	_, err := f.body(l.row.root)
+	_, err := f.body(l.row.root, nil)
 	f.out = append(f.out, '}')
 	f.resume(outer)
 	return true, err

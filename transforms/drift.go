@@ -20,6 +20,7 @@ type drift struct {
 
 	live        int     // paths of this stream
 	touched     []uint8 // those that the resource at hand has, by index
+	notes       int     // how often a member was counted
 	rest        int     // counted without a path
 	restPending int
 }
@@ -36,6 +37,7 @@ type unknown struct {
 
 // note counts a member of an object that is filtered by the node.
 func (d *drift) note(n *node, cur *cursor) {
+	d.notes++
 	b, k := cur.b, cur.k
 	length := len(b) - slack - k
 	lo, hi := cur.lo, cur.hi

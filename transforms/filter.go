@@ -64,6 +64,7 @@ type filter struct {
 	subjects subjects
 	linked   linked
 	tally    tally
+	habits   habits
 	report   *Report
 	window   Window // at the sink
 }
@@ -156,6 +157,7 @@ func (f *filter) forget() {
 	f.subjects.reset()
 	f.linked.reset()
 	f.tally.reset()
+	f.habits.reset()
 }
 
 func (f *filter) run() error {

@@ -21,7 +21,11 @@ const (
 
 // leads notes a reference that leaves.
 func (f *filter) leads(to literal) {
-	if f.opt.Searched != nil && len(f.linked.of) < maxLinked {
+	if f.opt.Searched == nil {
+		return
+	}
+	f.habits.lesson.spoilt = true
+	if len(f.linked.of) < maxLinked {
 		f.linked.of = append(f.linked.of, f.identity(to.kind, to.id))
 	}
 }

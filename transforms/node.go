@@ -13,6 +13,8 @@ type node struct {
 	member []byte // `"name":`
 	kind   string // what the tokenizer calls it
 	index  int32  // of its counters; 0 is nobody's
+	low    int32  // the counters of it and of all below it, from the first on
+	high   int32  // and to behind the last
 	method Method // of the row; Remove where there is none here
 	role   role
 	hidden bool   // neither it nor anything below it leaves; it is looked at only

@@ -17,7 +17,8 @@ type Tokenizer interface {
 	// AppendToken appends the token of value to dst. The kind is a resource type, and value the
 	// id of such a resource, or it is the path of another element ("Patient.identifier.value").
 	// The value is unescaped, and may be used until AppendToken returns only. The token must need
-	// no escape in JSON.
+	// no escape in JSON. In one stream a value of a kind has one token: it may be asked for once
+	// and used again.
 	AppendToken(dst []byte, kind string, value []byte) ([]byte, error)
 }
 
@@ -30,9 +31,9 @@ type Shifter interface {
 
 // Hasher makes hashes of values.
 type Hasher interface {
-	// AppendHash appends the hash of value to dst, as AppendToken does a token. Nobody must be able
-	// to tell it from a guessed value without a key. Where kind is a resource type, the hash takes
-	// the place of an id, and must be one.
+	// AppendHash appends the hash of value to dst, as AppendToken does a token, and like that always
+	// the same in one stream. Nobody must be able to tell it from a guessed value without a key. Where
+	// kind is a resource type, the hash takes the place of an id, and must be one.
 	AppendHash(dst []byte, kind string, value []byte) ([]byte, error)
 }
 

@@ -257,6 +257,7 @@ func (p *Plan) compile(r *row, rules map[string]Rule, parts []string) *row {
 		}
 	})
 	r.last = int32(len(p.nodes))
+	r.root.bound()
 	r.root.seal()
 	if r.parameters {
 		loopParameters(r.root)
@@ -274,6 +275,23 @@ func (n *node) grow(name string, hidden bool) *node {
 	}
 	k.hidden = k.hidden && hidden
 	return k
+}
+
+// bound finds the counters of a node and of all below it.
+func (n *node) bound() {
+	n.low, n.high = n.index, n.index+1
+	for _, below := range [...][]*node{n.variants, n.kids} {
+		for _, k := range below {
+			k.bound()
+			switch {
+			case k.low == 0:
+			case n.low == 0:
+				n.low, n.high = k.low, k.high
+			default:
+				n.low, n.high = min(n.low, k.low), max(n.high, k.high)
+			}
+		}
+	}
 }
 
 func (n *node) walk(visit func(*node)) {

@@ -82,6 +82,10 @@ func (f *filter) refers(l literal, part bool) error {
 	if string(l.kind) != "Patient" {
 		return nil
 	}
+	if s := &f.habits.lesson; s.learning {
+		s.patients++
+		s.patient, s.part = append(s.patient[:0], l.id...), part
+	}
 	if part {
 		f.res.names(l.id)
 		if string(l.id) == f.opt.Patient {

@@ -42,7 +42,7 @@ func (f *filter) resource(r *row) error {
 	begin, marked, untidy := len(f.out), f.marked, f.untidy
 	f.marked, f.untidy = false, false
 	f.out = append(f.out, '{')
-	n, err := f.body(r.root)
+	n, err := f.body(r.root, f.habits.of(r))
 	if err != nil {
 		return err
 	}
@@ -68,9 +68,9 @@ func (f *filter) resource(r *row) error {
 }
 
 // body filters the members of the object at r, which is the resource, and returns how many leave.
-func (f *filter) body(root *node) (int, error) {
+func (f *filter) body(root *node, r *row) (int, error) {
 	if root.star == nil {
-		return f.members(root)
+		return f.members(root, r)
 	}
 	f.out = f.out[:len(f.out)-1]
 	leaves, err := f.keptObject(inside{row: root, look: true}, root)
@@ -107,7 +107,7 @@ func (f *filter) other(r *row) bool {
 }
 
 // members filters the members of the object at r, and returns how many leave.
-func (f *filter) members(n *node) (int, error) {
+func (f *filter) members(n *node, r *row) (int, error) {
 	var cur cursor
 	err := f.enter(&cur)
 	if err != nil {
@@ -118,13 +118,31 @@ func (f *filter) members(n *node) (int, error) {
 	if n.leaf() {
 		counter = &f.tally.removed[0]
 	}
+	last := int16(0)
 	for {
-		c, err := f.member(&cur)
-		if err != nil || c == 0 {
-			return written, err
+		var (
+			h     *habit
+			c     byte
+			kid   *node
+			under bool
+		)
+		if r != nil {
+			if h, c, err = f.repeat(&cur, r, &last, &written, counter); err != nil {
+				return 0, err
+			}
 		}
-		kid, under := cur.find(n)
-		at := len(f.out)
+		if h != nil {
+			kid, under = h.kid, h.under
+		} else {
+			if c, err = f.member(&cur); err != nil || c == 0 {
+				return written, err
+			}
+			if kid, under = cur.find(n); r != nil {
+				h = f.habit(&cur, r, &last, kid, under)
+			}
+		}
+		at, from, moves := len(f.out), f.r, f.moves
+		heeds := h != nil && h.past != 0 && f.heed(h, r, c, at+min(written, 1))
 		if kid != nil {
 			f.steps[f.depth].name = kid.name
 			if written > 0 {
@@ -152,6 +170,12 @@ func (f *filter) members(n *node) (int, error) {
 		}
 		if err != nil {
 			return 0, err
+		}
+		switch {
+		case heeds:
+			f.learn(h, r, leaves)
+		case h != nil && moves == f.moves:
+			f.habits.trace(h, f.buf, from, f.r)
 		}
 		if !leaves {
 			f.out = f.out[:at]
@@ -314,7 +338,7 @@ func (f *filter) object(n *node, c byte) (bool, error) {
 		return false, f.skip(false)
 	}
 	f.out = append(f.out, '{')
-	written, err := f.members(n)
+	written, err := f.members(n, nil)
 	f.out = append(f.out, '}')
 	return written > 0, err
 }

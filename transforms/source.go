@@ -31,6 +31,8 @@ type source struct {
 	mark int
 	base int64
 
+	moves int // how often it moved, or may have
+
 	spilled, again pieces
 	spill          int    // bytes in spilled
 	free           pieces // not more than maxFree
@@ -72,6 +74,7 @@ func (f *filter) open(src io.Reader) {
 
 // more reads at least one byte, or returns io.EOF where the input, or its line, has a clean end.
 func (f *filter) more() error {
+	f.moves++
 	if f.lined && f.w < f.have {
 		return io.EOF
 	}

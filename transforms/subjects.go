@@ -42,7 +42,7 @@ type subject struct {
 }
 
 const (
-	maxSeen  = 1536     // of 2,048 slots
+	maxSeen  = 384      // of 512 slots
 	maxNamed = 64 << 10 // by one resource
 )
 
