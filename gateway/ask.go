@@ -102,6 +102,7 @@ func (q *query) fetch(ctx context.Context, c *call, path, raw string) (*upstream
 		resp.Body.Close()
 		return nil, refusedStatus(resp)
 	}
+	resp.Body = &sparing{resp.Body, &c.g.memory}
 	if resp.Body, err = q.confirmed(resp.Body); err != nil {
 		return nil, err
 	}

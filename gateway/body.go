@@ -34,8 +34,8 @@ func (c *call) read(r *http.Request) ([]byte, error) {
 	if length < 0 {
 		length = limit // it does not say
 	}
-	if !c.holds(length) {
-		return nil, refusal("overloaded")
+	if err := c.holds(length); err != nil {
+		return nil, err
 	}
 	end := time.Now().Add(c.gen.bodyTime)
 	if !c.until.IsZero() && c.until.Before(end) {
@@ -44,8 +44,11 @@ func (c *call) read(r *http.Request) ([]byte, error) {
 	if err := c.ctl.SetReadDeadline(end); err != nil {
 		return nil, err
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
+	body, err := io.ReadAll(io.LimitReader(&sparing{r.Body, &c.g.memory}, limit+1))
+	var spared *Refusal
 	switch {
+	case errors.As(err, &spared):
+		return nil, spared
 	case errors.Is(err, os.ErrDeadlineExceeded) && c.late():
 		return nil, context.DeadlineExceeded
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -58,7 +61,7 @@ func (c *call) read(r *http.Request) ([]byte, error) {
 		return nil, refusal("body-too-large")
 	}
 	c.unread = false
-	c.holds(int64(len(body)) - length)
+	c.frees(length - int64(len(body)))
 	return body, c.await(c.gen.longest) // the time for the answer begins when the question is there
 }
 
@@ -66,12 +69,38 @@ func (c *call) read(r *http.Request) ([]byte, error) {
 // made of a body to understand it takes several times as much.
 const maxBodies = 64 << 20
 
+// bodiesShare is the part of it that one client may have: who sends bodies slowly holds up nobody else's.
+const bodiesShare = 4
+
+// bodiesTogether are maxBodies, or an eighth of the memory that the process may have.
+func (c *call) bodiesTogether() int64 {
+	_, limit := c.g.memory.usage()
+	return max(min(maxBodies, limit/8), c.gen.body)
+}
+
 // holds counts so many bytes more as held by this call, where there is room for them.
-func (c *call) holds(n int64) bool {
-	if c.g.bodies.Add(n) > max(maxBodies, c.gen.body) {
-		c.g.bodies.Add(-n)
-		return false
+func (c *call) holds(n int64) error {
+	most := c.bodiesTogether()
+	if !c.g.seats.hold(c.client(), n, max(most/bodiesShare, c.gen.body)) {
+		return tooMany("client-busy", time.Second)
 	}
 	c.held += n
-	return true
+	if c.g.bodies.Add(n) > most {
+		c.frees(n)
+		return refusal("overloaded")
+	}
+	return nil
 }
+
+// frees is for what the call holds no longer.
+func (c *call) frees(n int64) {
+	if n == 0 {
+		return
+	}
+	c.held -= n
+	c.g.bodies.Add(-n)
+	c.g.seats.hold(c.client(), -n, 0)
+}
+
+// client is whose call it is, once that is known.
+func (c *call) client() clientKey { return clientKey{c.rec.Actor.Issuer, c.rec.Actor.Client} }

@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // connectionsPerCall is how many connections a listener takes for each call that may be under
@@ -12,47 +14,99 @@ import (
 // descriptors, and the access log, which opens a file with each group, would be poisoned.
 const connectionsPerCall = 4
 
-// bounded is a listener that has no more than so many connections open; those beyond wait in
-// the kernel's queue.
+// bounded is a listener that has no more than so many connections open. Where one comes beyond, the one that has been
+// quiet for longest has to go: it says nothing, or has said no whole request yet. So whoever opens many connections, or
+// sends a header little by little, keeps nobody else out. Where all are in the midst of a call, the new one waits.
 type bounded struct {
 	net.Listener
-	seats  chan struct{}
+	most   int
 	close  sync.Once
 	closed chan struct{}
+	left   chan struct{} // holds a value when a connection has been closed since it was looked at last
+
+	mu      sync.Mutex
+	open    map[*seated]struct{}
+	dropped atomic.Int64
 }
 
 func newBounded(l net.Listener, connections int) *bounded {
-	return &bounded{Listener: l, seats: make(chan struct{}, connections), closed: make(chan struct{})}
+	return &bounded{Listener: l, most: connections, closed: make(chan struct{}), left: make(chan struct{}, 1), open: map[*seated]struct{}{}}
 }
 
-// Accept waits for a seat, and then for a connection.
+// Accept waits for a connection, and then for room.
 func (b *bounded) Accept() (net.Conn, error) {
-	select {
-	case b.seats <- struct{}{}:
-	case <-b.closed:
-		return nil, net.ErrClosed
-	}
 	conn, err := b.Listener.Accept()
 	if err != nil {
-		<-b.seats
 		return nil, err
 	}
-	return &seated{Conn: conn, leave: sync.OnceFunc(func() { <-b.seats })}, nil
+	s := &seated{Conn: conn, from: b}
+	s.quiet.Store(time.Now().UnixNano())
+	for !b.seat(s) {
+		select {
+		case <-b.left:
+		case <-b.closed:
+			_ = conn.Close() // nobody serves it
+			return nil, net.ErrClosed
+		}
+	}
+	return s, nil
 }
 
-// Close also ends an Accept that waits for a seat.
+// seat takes the connection in, where there is room or can be made.
+func (b *bounded) seat(s *seated) bool {
+	b.mu.Lock()
+	var oldest *seated
+	if len(b.open) >= b.most {
+		for other := range b.open {
+			if at := other.quiet.Load(); at != 0 && (oldest == nil || at < oldest.quiet.Load()) {
+				oldest = other
+			}
+		}
+		if oldest == nil {
+			b.mu.Unlock()
+			return false
+		}
+		delete(b.open, oldest)
+		b.dropped.Add(1)
+	}
+	b.open[s] = struct{}{}
+	b.mu.Unlock()
+	if oldest != nil {
+		_ = oldest.Conn.Close() // its server finds out when it reads
+	}
+	return true
+}
+
+// Close also ends an Accept that waits for room.
 func (b *bounded) Close() error {
 	b.close.Do(func() { close(b.closed) })
 	return b.Listener.Close()
 }
 
-// seated is a connection that gives its seat back.
+// state is told by the HTTP server what a connection does.
+func (b *bounded) state(conn net.Conn, now http.ConnState) {
+	if secure, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = secure.NetConn()
+	}
+	s, ok := conn.(*seated)
+	if !ok {
+		return
+	}
+	if now == http.StateIdle {
+		s.quiet.Store(time.Now().UnixNano())
+	} else if now == http.StateActive {
+		s.quiet.Store(0)
+	}
+}
+
+// seated is a connection that makes room when it is closed.
 //
 // It can hold writes back. net/http and crypto/tls make six of a window: each wakes the client for a record of 16 KB at most,
 // and costs about as much as to encrypt it. What is held leaves in one.
 type seated struct {
 	net.Conn
-	leave func()
+	from  *bounded
+	quiet atomic.Int64 // since when no call of it is under way, in nanoseconds; 0 where one is
 
 	mu   sync.Mutex // crypto/tls also writes for whoever reads
 	held *[]byte    // what was written since hold; nil where nothing is held back
@@ -121,8 +175,15 @@ func (s *seated) Write(p []byte) (int, error) {
 }
 
 func (s *seated) Close() error {
-	defer s.leave()
-	return s.Conn.Close()
+	err := s.Conn.Close()
+	s.from.mu.Lock()
+	delete(s.from.open, s)
+	s.from.mu.Unlock()
+	select {
+	case s.from.left <- struct{}{}:
+	default:
+	}
+	return err
 }
 
 // connection is the key of a request's connection in its context, from which net/http lets nothing else know it.

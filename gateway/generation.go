@@ -217,12 +217,20 @@ func authenticator(cfg *configs.Config, before *generation, replays auth.Replays
 	o := auth.Options{
 		Issuers: issuers, Now: now,
 		Replays: replays, ProofAge: time.Duration(cfg.DPoP.MaxAge), DemandNonce: cfg.DPoP.RequireNonce,
+		Waiting: max(fewWaiting, cfg.Limits.ConcurrentRequests/waitingShare),
 	}
 	if before != nil {
 		o.Previous = before.auth
 	}
 	return auth.New(o)
 }
+
+// waitingShare is the part of the room in which calls may wait for one issuer, as they are nobody's yet, and fewWaiting is
+// how many may in any: they are let in together when the gateway has just begun.
+const (
+	waitingShare = 4
+	fewWaiting   = 16
+)
 
 // introspection is how an issuer is asked about opaque tokens; nil for not at all.
 func introspection(c *configs.Introspection) *auth.Introspection {

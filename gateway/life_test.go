@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -329,43 +331,81 @@ func (w *world) open(path, id string) *http.Response {
 	return resp
 }
 
-// TestManyConnections opens more connections than are taken, and says nothing on them: calls
-// wait, none is lost, and the gateway ends all the same.
+// TestManyConnections opens more connections than are taken, which say part of a header: those that have been quiet for
+// longest make room, and a call is served all the same.
 func TestManyConnections(t *testing.T) {
-	w := newWorld(t, withConfig(func(y string) string { return y + "limits: {concurrent_requests: 1}\n" }))
-	token := w.token("demo-access", demo.TokenOptions{})
-	w.get(token, "/Practitioner?_count=1") // keys are there
-	w.client.CloseIdleConnections()
-	address := strings.TrimSuffix(strings.TrimPrefix(w.fhir, "https://"), "/fhir")
-	before := openFiles(t)
-	var silent []net.Conn
-	for range 64 {
-		c, err := net.Dial("tcp", address)
+	for name, speak := range protocols {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, withConfig(func(y string) string { return y + "limits: {concurrent_requests: 1}\n" }))
+			speak(w)
+			token := w.token("demo-access", demo.TokenOptions{})
+			w.get(token, "/Practitioner?_count=1") // keys are there
+			w.client.CloseIdleConnections()
+			address := strings.TrimSuffix(strings.TrimPrefix(w.fhir, "https://"), "/fhir")
+			before := openFiles(t)
+			var slow []net.Conn
+			for range 64 {
+				c, err := net.Dial("tcp", address)
+				check(t, err)
+				defer c.Close()
+				slow = append(slow, c)
+				secure := tls.Client(c, w.client.Transport.(*http.Transport).TLSClientConfig.Clone())
+				go func() { _, _ = io.WriteString(secure, "GET /fhir/Practitioner HTTP/1.1\r\nHost: x\r\n") }() // until it is closed
+			}
+			if n := openFiles(t) - before; n > 64+8 {
+				t.Errorf("%d descriptors for 64 connections at both ends, of which 4 may be taken", n)
+			}
+			for range 3 {
+				if r := w.get(token, "/Practitioner?_count=1"); r.status != 200 {
+					t.Errorf("%d %v", r.status, r.err)
+				}
+			}
+			if _, metrics := w.ask("GET", "/metrics", ""); !regexp.MustCompile(`(?m)^halfdoor_connections_dropped_total [1-9]`).MatchString(metrics) {
+				t.Error("the metrics do not say so")
+			}
+			for _, c := range slow { // or the gateway grants them some seconds for a first call
+				c.Close()
+			}
+			check(t, w.close())
+			w.verify()
+		})
+	}
+}
+
+// TestBusyConnectionsStay has as many connections as are taken in the midst of a call: another waits until one of them
+// has ended its call, which has to go then, and none is cut before.
+func TestBusyConnectionsStay(t *testing.T) {
+	l := listen(t)
+	taken, state := gateway.NewBounded(l, 1)
+	defer taken.Close()
+	pair := func() (client, server net.Conn) {
+		client, err := net.Dial("tcp", l.Addr().String())
 		check(t, err)
-		defer c.Close()
-		silent = append(silent, c)
-	}
-	if n := openFiles(t) - before; n > 64+4 {
-		t.Errorf("%d descriptors for 64 connections at both ends, of which 4 may be taken", n)
-	}
-	got := make(chan reply, 1)
-	go func() { got <- w.get(token, "/Practitioner?_count=1") }()
-	select {
-	case r := <-got:
-		t.Fatalf("served beyond the bound: %d", r.status)
-	case <-time.After(100 * time.Millisecond):
-	}
-	for _, c := range silent {
-		c.Close()
-	}
-	if r := <-got; r.status != 200 {
-		t.Errorf("when there is room again: %d %v", r.status, r.err)
-	}
-	for range 8 { // and it ends while Accept waits for room
-		c, err := net.Dial("tcp", address)
+		t.Cleanup(func() { client.Close() })
+		server, err = taken.Accept()
 		check(t, err)
-		defer c.Close()
+		return client, server
 	}
-	check(t, w.close())
-	w.verify()
+	first, served := pair()
+	state(served, http.StateActive)
+	second := make(chan net.Conn)
+	go func() {
+		_, server := pair()
+		second <- server
+	}()
+	_, err := io.WriteString(served, "answer")
+	check(t, err)
+	answer := make([]byte, 6)
+	_, err = io.ReadFull(first, answer) // whoever waits has not cut it
+	check(t, err)
+	check(t, served.Close())
+	server := <-second
+	state(tls.Server(server, nil), http.StateIdle)
+	third, _ := net.Dial("tcp", l.Addr().String())
+	defer third.Close()
+	_, err = taken.Accept() // in place of the second, which is quiet
+	check(t, err)
+	if _, err := server.Write([]byte("x")); err == nil {
+		t.Error("the quiet connection is there")
+	}
 }

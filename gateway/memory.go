@@ -12,9 +12,11 @@ import (
 )
 
 // Of a container's memory, so much is for what the Go runtime keeps; the rest is for what it does not know of: the
-// program itself, the kernel's buffers of its connections, pages of the access log on their way to the disk.
+// program itself, of which about 40 MiB are in memory, the kernel's buffers of its connections, pages of the access log
+// on their way to the disk.
 const (
 	memoryShare    = 90 // percent
+	memoryBeside   = 48 << 20
 	leastMemory    = 64 << 20
 	garbagePercent = 300
 )
@@ -32,7 +34,7 @@ type Memory struct {
 }
 
 // BoundMemory has the process keep to the memory of its container: nine tenths of the limit of its cgroup, the nearest
-// above it included, become the runtime's soft limit. It then collects more often as it comes near, in place of being
+// above it included, become the runtime's soft limit, or 48 MiB less than it where that is less. It then collects more often as it comes near, in place of being
 // killed. Below that, garbage is let grow to three times what is in use, since what a call leaves behind is a small part of what the process
 // needs anyway, and collecting it at twice takes a tenth of the processor's time. GOMEMLIMIT and GOGC win where they are set. It is for a program's
 // start: both settings are of the whole process.
@@ -49,8 +51,8 @@ func BoundMemory(o MemoryOptions) (Memory, error) {
 	if err != nil || limit == math.MaxInt64 {
 		return m, err
 	}
-	if m.Limit = limit / 100 * memoryShare; m.Limit < leastMemory {
-		return m, fmt.Errorf("the container has %d MiB of memory; the gateway needs %d at the least", limit>>20, leastMemory>>20)
+	if m.Limit = min(limit/100*memoryShare, limit-memoryBeside); m.Limit < leastMemory {
+		return m, fmt.Errorf("the container has %d MiB of memory; the gateway needs %d at the least", limit>>20, (leastMemory+memoryBeside)>>20)
 	}
 	debug.SetMemoryLimit(m.Limit)
 	return m, nil

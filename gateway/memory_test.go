@@ -35,7 +35,7 @@ func TestBoundMemory(t *testing.T) {
 			name: "the least of those above",
 			files: files("proc/self/cgroup", "0::/kubepods/pod1/c1\n", "sys/fs/cgroup/kubepods/memory.max", "1000000000\n",
 				"sys/fs/cgroup/kubepods/pod1/memory.max", "500000000\n", "sys/fs/cgroup/kubepods/pod1/c1/memory.max", "max\n"),
-			want: gateway.Memory{Limit: 450000000, Garbage: 300},
+			want: gateway.Memory{Limit: 500000000 - 48<<20, Garbage: 300},
 		},
 		{
 			name:  "the host's path, which cannot be seen",
@@ -45,7 +45,7 @@ func TestBoundMemory(t *testing.T) {
 		{
 			name:  "version 1",
 			files: files("proc/self/cgroup", "5:cpu,cpuacct:/a\n4:memory:/docker/1\n", "sys/fs/cgroup/memory/docker/1/memory.limit_in_bytes", "200000000\n", "sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n"),
-			want:  gateway.Memory{Limit: 180000000, Garbage: 300},
+			want:  gateway.Memory{Limit: 200000000 - 48<<20, Garbage: 300},
 		},
 		{name: "version 1 without a limit", files: files("proc/self/cgroup", "4:memory:/\n", "sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n"), want: gateway.Memory{Garbage: 300}},
 		{name: "the operator's own", files: files("proc/self/cgroup", "0::/\n", "sys/fs/cgroup/memory.max", "524288000\n"), env: map[string]string{"GOMEMLIMIT": "1GiB", "GOGC": "50"}},

@@ -42,6 +42,12 @@ const policyLabels = 64
 // driftLabels is how many paths that no row names become labels: their names are what an EHR sends.
 const driftLabels = 512
 
+func droppedConnections(b *bounded) prometheus.Collector {
+	return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "halfdoor_connections_dropped_total", Help: "Quiet connections of the FHIR listener that were closed to make room for others."}, func() float64 {
+		return float64(b.dropped.Load())
+	})
+}
+
 func newMetrics(g *Gateway) *metrics {
 	m := &metrics{
 		policy:    map[string]bool{},

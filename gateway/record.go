@@ -71,7 +71,7 @@ func (g *Gateway) begin(w http.ResponseWriter, r *http.Request) *call {
 func (g *Gateway) end(c *call) {
 	defer g.calls.Done()
 	defer g.metrics.inflight.Dec()
-	defer func() { g.bodies.Add(-c.held) }()
+	defer func() { c.frees(c.held) }()
 	defer c.gen.release()
 	if p := recover(); p != nil {
 		if p == http.ErrAbortHandler {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"io"
 	"runtime"
 	rtmetrics "runtime/metrics"
 	"sync"
@@ -17,7 +18,10 @@ import (
 //   - the room: so many calls are under way at once. A few more wait for one that ends, first come, first served, and not
 //     for long, since whoever has to wait longer is better told so;
 //   - the client's own seats, once it is known who calls: nobody else waits for a client that takes its answers slowly, or
-//     asks an EHR that is slow. Here nobody waits: a call that did would keep a seat of the room.
+//     asks an EHR that is slow. Here nobody waits: a call that did would keep a seat of the room;
+//   - the client's share of the bodies that calls hold, for a client that sends them slowly (body.go);
+//   - memory once more, with each piece that is read of a body or of an EHR's answer: calls that were let in together may
+//     come to hold more than was left. Where the limit is near, whoever would hold more has to go.
 //
 // Each answers 503 or 429 with Retry-After, and leaves a record.
 
@@ -63,30 +67,53 @@ func (r *room) enter(ctx context.Context, patience time.Duration) bool {
 
 func (r *room) leave() { <-r.seats }
 
-// seats are the calls under way of each client.
+// seats are what each client has under way.
 type seats struct {
 	mu    sync.Mutex
-	taken map[clientKey]int // those that have any
+	taken map[clientKey]share // those that have anything
+}
+
+// share is what one client has.
+type share struct {
+	calls  int
+	bodies int64 // bytes, of its requests
 }
 
 // sit takes a seat of a client that may have so many; 0 is no limit.
 func (s *seats) sit(k clientKey, most int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if most > 0 && s.taken[k] >= most {
+	if most > 0 && s.taken[k].calls >= most {
 		return false
 	}
-	if s.taken == nil {
-		s.taken = map[clientKey]int{}
-	}
-	s.taken[k]++
+	s.change(k, 1, 0)
 	return true
 }
 
 func (s *seats) rise(k clientKey) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.taken[k]--; s.taken[k] == 0 {
+	s.change(k, -1, 0)
+}
+
+// hold counts bytes of bodies, of which a client may have so many; fewer it may always have.
+func (s *seats) hold(k clientKey, n, most int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n > 0 && s.taken[k].bodies+n > most {
+		return false
+	}
+	s.change(k, 0, n)
+	return true
+}
+
+func (s *seats) change(k clientKey, calls int, bodies int64) {
+	if s.taken == nil {
+		s.taken = map[clientKey]share{}
+	}
+	h := s.taken[k]
+	h.calls, h.bodies = h.calls+calls, h.bodies+bodies
+	if s.taken[k] = h; h == (share{}) {
 		delete(s.taken, k)
 	}
 }
@@ -115,31 +142,49 @@ func inUse() (used, limit int64) {
 type pressure struct {
 	usage      Usage
 	next       atomic.Int64 // when it is looked at again, in nanoseconds
-	high       atomic.Bool
+	high, dire atomic.Bool
 	collecting atomic.Bool
 }
 
 const (
 	pressurePeriod = 20 * time.Millisecond
-	pressureShare  = 80 // percent of the limit
+	pressureShare  = 80 // percent of the limit: no further call begins
+	direShare      = 90 // no call may hold more
 )
 
-// short is what was found within the last period. Where it is so, a collection finds out whether that is over, as
-// calls that are refused make no garbage that would begin one.
-func (p *pressure) short() bool {
+// look finds out how it is, unless that was done within the last period. Where memory is short, a collection finds out
+// whether that is over, as calls that are refused make no garbage that would begin one.
+func (p *pressure) look() {
 	now := time.Now().UnixNano() // as memory goes by the real clock
 	if next := p.next.Load(); now >= next && p.next.CompareAndSwap(next, now+int64(pressurePeriod)) {
 		used, limit := p.usage()
 		p.high.Store(used > limit/100*pressureShare)
+		p.dire.Store(used > limit/100*direShare)
 	}
-	if !p.high.Load() {
-		return false
-	}
-	if !p.collecting.Swap(true) {
+	if p.high.Load() && !p.collecting.Swap(true) {
 		go func() {
 			runtime.GC()
 			p.collecting.Store(false)
 		}()
 	}
-	return true
+}
+
+// short says whether no further call may begin.
+func (p *pressure) short() bool {
+	p.look()
+	return p.high.Load()
+}
+
+// sparing is a body of which nothing more is taken while memory is about to end.
+type sparing struct {
+	io.ReadCloser
+	memory *pressure
+}
+
+func (s *sparing) Read(b []byte) (int, error) {
+	n, err := s.ReadCloser.Read(b)
+	if s.memory.look(); s.memory.dire.Load() {
+		return 0, refusal("overloaded")
+	}
+	return n, err
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -167,6 +168,85 @@ func TestMemoryShort(t *testing.T) {
 	used.Store(700)
 	w.until("calls to be served again", func() bool { return w.get(token, "/Appointment?_count=1").status == 200 })
 	w.verify()
+}
+
+// TestMemoryEnds has memory near its end while calls are under way: one of which nothing has left is refused, one that
+// has begun is cut, whether it is an EHR's answer that would be held or a client's body, and each record says why.
+func TestMemoryEnds(t *testing.T) {
+	for name, speak := range protocols {
+		t.Run(name, func(t *testing.T) {
+			var used atomic.Int64
+			var w *world
+			header, part := make(chan struct{}), make(chan struct{})
+			ehr := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				pause, first := header, 0
+				switch {
+				case strings.Contains(r.URL.RawQuery, "_count=1000"):
+					pause, first = part, 60<<10
+				case !strings.Contains(r.URL.RawQuery, "_count=7"):
+					w.sandbox.ServeHTTP(rw, r)
+					return
+				}
+				whole := httptest.NewRecorder()
+				w.sandbox.ServeHTTP(whole, r)
+				body := whole.Body.Bytes()
+				rw.Header().Set("Content-Type", "application/fhir+json")
+				_, _ = rw.Write(body[:first])
+				_ = http.NewResponseController(rw).Flush()
+				<-pause
+				_, _ = rw.Write(body[first:])
+			})
+			w = newWorld(t, withEHR(ehr), withNarrow(), func(o *worldOptions) {
+				o.run = func(r *gateway.RunOptions) { r.Memory = func() (int64, int64) { return used.Load(), 1000 } }
+			})
+			speak(w)
+			token := w.token("demo-scheduling", demo.TokenOptions{})
+			well := func() {
+				t.Helper()
+				used.Store(100)
+				w.until("calls to be served again", func() bool { return w.get(token, "/Appointment?_count=1").status == 200 })
+			}
+			dire := func() {
+				t.Helper()
+				used.Store(950)
+				w.until("that to be seen", func() bool { return w.get(token, "/Appointment?_count=1").status == 503 })
+			}
+			well()
+
+			done := make(chan reply, 1)
+			asked := w.ehr.Requests()
+			go func() { done <- w.get(token, "/Location?_count=7") }()
+			w.until("the EHR to be asked", func() bool { return w.ehr.Requests() > asked })
+			dire()
+			close(header)
+			w.shed(<-done, 503, "overloaded")
+			well()
+
+			resp := w.open("/Appointment?_count=1000", "cut")
+			dire()
+			close(part)
+			if _, err := io.ReadAll(resp.Body); err == nil {
+				t.Error("a neat end")
+			}
+			recs := w.records("cut")
+			if last := recs[len(recs)-1]; last.Kind != accesslog.KindClose || last.Detail != "aborted" || last.Code != "overloaded" {
+				t.Errorf("the last record is %+v", last)
+			}
+			well()
+
+			body, writer := io.Pipe()
+			go func() {
+				done <- w.send("POST", token, "/Location/_search", body, "Content-Type", "application/x-www-form-urlencoded")
+			}()
+			_, err := io.WriteString(writer, "status=active")
+			check(t, err)
+			dire()
+			go func() { _, _ = io.Copy(writer, endless{}) }() // until it is refused
+			w.shed(<-done, 503, "overloaded")
+			well()
+			w.verify()
+		})
+	}
 }
 
 // TestMemoryInUse reads the process's own figures.

@@ -153,6 +153,11 @@ func (g *Gateway) Front(l net.Listener, noise *stdlog.Logger) (*http.Server, net
 		DisableGeneralOptionsHandler: true,                       // "OPTIONS *" is refused and recorded like any other
 		WriteTimeout:                 gen.longest + gen.patience, // each call and window moves it
 		ErrorLog:                     noise,
+		HTTP2: &http.HTTP2Config{
+			// By default a connection may send 1 MiB of bodies that nobody has asked for yet, as their senders are not known.
+			MaxReceiveBufferPerConnection: 256 << 10,
+			MaxReceiveBufferPerStream:     64 << 10,
+		},
 		TLSConfig: &tls.Config{
 			MinVersion: tls.VersionTLS12, // the generation's own minimum decides
 			NextProtos: []string{"h2", "http/1.1"},
@@ -161,7 +166,10 @@ func (g *Gateway) Front(l net.Listener, noise *stdlog.Logger) (*http.Server, net
 			},
 		},
 	}
-	return server, newBounded(l, connectionsPerCall*limits.ConcurrentRequests)
+	taken := newBounded(l, connectionsPerCall*limits.ConcurrentRequests)
+	server.ConnState = taken.state
+	g.metrics.registry.MustRegister(droppedConnections(taken))
+	return server, taken
 }
 
 func listeners(o RunOptions, cfg *configs.Config) (front, back net.Listener, err error) {

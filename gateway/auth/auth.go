@@ -91,6 +91,9 @@ type Options struct {
 	KeysMaxAge time.Duration // age beyond which keys are not used; default 1 h
 	UnknownKey time.Duration // between vain questions about unknown keys; default 2 s
 
+	// Waiting is how many calls may wait for one issuer at a time; those beyond are refused as if it were down. Default 256.
+	Waiting int
+
 	// Replays remembers DPoP proofs; nil: no token that is bound by DPoP is accepted.
 	Replays Replays
 
@@ -160,8 +163,9 @@ func New(o Options) (*Authenticator, error) {
 	o.KeysMaxAge = orElse(o.KeysMaxAge == 0, time.Hour, o.KeysMaxAge)
 	o.UnknownKey = orElse(o.UnknownKey == 0, 2*time.Second, o.UnknownKey)
 	o.ProofAge = orElse(o.ProofAge == 0, time.Minute, o.ProofAge)
+	o.Waiting = orElse(o.Waiting == 0, 256, o.Waiting)
 	var errs []error
-	if o.ProofAge < 0 || o.TokenBytes < 0 || o.Timeout < 0 || o.KeysFresh < 0 || o.UnknownKey < 0 {
+	if o.ProofAge < 0 || o.TokenBytes < 0 || o.Timeout < 0 || o.KeysFresh < 0 || o.UnknownKey < 0 || o.Waiting < 0 {
 		errs = append(errs, errors.New("auth: limits must not be negative"))
 	}
 	if o.KeysMaxAge < o.KeysFresh {
@@ -193,6 +197,7 @@ func New(o Options) (*Authenticator, error) {
 		s := &source{
 			url: iss.URL, cfg: iss, client: boundedClient(iss.Client), now: o.Now,
 			refresh: o.KeysFresh, maxAge: o.KeysMaxAge, interval: o.UnknownKey, timeout: o.Timeout,
+			patience: patience{most: int64(o.Waiting)},
 		}
 		switch {
 		case iss.Keys != nil:

@@ -139,16 +139,14 @@ func (i *introspector) lookup(ctx context.Context, raw string, sum digest) (veri
 		go i.run(q, raw, sum)
 	}
 	i.mu.Unlock()
-	select {
-	case <-q.done:
-		if q.err != nil {
-			copied := *q.err // those who wait note on it how they asked
-			return verified{}, &copied
-		}
-		return q.v, nil
-	case <-ctx.Done():
-		return verified{}, i.s.unavailable(ctx.Err())
+	if err := i.s.wait(ctx, q.done); err != nil {
+		return verified{}, i.s.unavailable(err)
 	}
+	if q.err != nil {
+		copied := *q.err // those who wait note on it how they asked
+		return verified{}, &copied
+	}
+	return q.v, nil
 }
 
 // admit lets a question begin. i.mu is held.

@@ -34,6 +34,7 @@ type source struct {
 	timeout  time.Duration // of one fetch, discovery included
 	pinned   bool          // the keys are configured: nobody is asked
 	opaque   *introspector // of tokens that only the issuer can read; nil: they are refused
+	patience               // of those who wait for its answers
 
 	set    atomic.Pointer[keySet]
 	server atomic.Pointer[Server] // as discovered last; nil before
@@ -93,7 +94,7 @@ func (s *source) current(ctx context.Context) (*keySet, *Error) {
 	if f == nil {
 		return nil, s.unavailable(failed)
 	}
-	if err := f.wait(ctx); err != nil {
+	if err := s.wait(ctx, f.done); err != nil {
 		return nil, s.unavailable(err)
 	}
 	if set = s.set.Load(); !s.younger(set, s.maxAge) {
@@ -145,7 +146,7 @@ func (s *source) find(ctx context.Context, id string) ([]*key, *Error) {
 			f = s.start(id)
 		}
 		s.mu.Unlock()
-		err := f.wait(ctx)
+		err := s.wait(ctx, f.done)
 		s.mu.Lock()
 		switch {
 		case err != nil:
@@ -220,9 +221,22 @@ func (s *source) ask(ctx context.Context, f *fetch, keysURL string) (*keySet, st
 	return set, keysURL, nil
 }
 
-func (f *fetch) wait(ctx context.Context) error {
+// patience bounds the calls that wait for an issuer at once: who calls is not known of any of them, and all of them
+// together must leave room for callers who are known already, and for those of other issuers.
+type patience struct {
+	most    int64
+	waiting atomic.Int64
+}
+
+var errCrowded = errors.New("too many calls wait for the issuer")
+
+func (p *patience) wait(ctx context.Context, done <-chan struct{}) error {
+	defer p.waiting.Add(-1)
+	if p.waiting.Add(1) > p.most {
+		return errCrowded
+	}
 	select {
-	case <-f.done:
+	case <-done:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -242,8 +256,10 @@ func (s *source) check(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 	if f != nil {
-		if err := f.wait(ctx); err != nil {
-			return fmt.Errorf("issuer %s: %w", s.url, err)
+		select { // it is no call, and takes nobody's place
+		case <-f.done:
+		case <-ctx.Done():
+			return fmt.Errorf("issuer %s: %w", s.url, ctx.Err())
 		}
 	}
 	s.mu.Lock()

@@ -55,6 +55,39 @@ func checkErrors(t *testing.T, a *auth.Authenticator, iss *issuer, want int) {
 	}
 }
 
+// TestFewWaitForAnIssuer has an issuer hang: so many calls wait for it, one more is refused at once, and whoever is known
+// already is let in. When the issuer answers, those who waited are let in too.
+func TestFewWaitForAnIssuer(t *testing.T) {
+	iss, clock := newIssuer(t, rsaKey("rsa")), newClock()
+	a := newAuth(t, auth.Options{Issuers: []auth.Issuer{iss.config()}, Now: clock.now, Waiting: 2})
+	known := "Bearer " + sign(t, rsaKey("rsa"), "", iss.claims())
+	if got := code(t, a, known); got != "" {
+		t.Fatalf("code %q", got)
+	}
+	answer := make(chan struct{})
+	iss.answer(nil, func(w http.ResponseWriter, _ *http.Request) {
+		<-answer
+		_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{rsaKey("rsa").jwk(), rsaKey("next").jwk()}})
+	})
+	fresh := "Bearer " + sign(t, rsaKey("next"), "", iss.claims())
+	got := make(chan string, 3)
+	for range 3 {
+		go func() { got <- code(t, a, fresh) }()
+	}
+	if c := <-got; c != auth.CodeUnavailable { // the one beyond
+		t.Errorf("code %q", c)
+	}
+	if c := code(t, a, known); c != "" {
+		t.Errorf("one who is known: code %q", c)
+	}
+	close(answer)
+	for range 2 {
+		if c := <-got; c != "" {
+			t.Errorf("one who waited: code %q", c)
+		}
+	}
+}
+
 func TestIssuerFailsBeforeFirstSuccess(t *testing.T) {
 	for _, c := range faults {
 		t.Run(c.name, func(t *testing.T) {
