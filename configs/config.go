@@ -180,6 +180,11 @@ type AccessLog struct {
 	// left still verifies, from there on. From 1 to 36500; default 0, which keeps everything. HIPAA asks for six years (2192).
 	RetentionDays int `yaml:"retention_days"`
 
+	// HoldDays is for how many days longer than retention_days a segment is kept that a sink has not delivered, or a witness
+	// not cosigned. It is given up sooner while less than low_space is free, or the reserve is spent: the record of the
+	// removal then says who had not got what. From 0, which waits for nobody, to 3650; default 30.
+	HoldDays int `yaml:"hold_days"`
+
 	// RetiringKey is the key that signed the log until now, where signing_key is a new one: the first start with both has
 	// the old key introduce the new one, and may then go on without it. Default none.
 	RetiringKey Secret `yaml:"retiring_key"`

@@ -35,6 +35,7 @@ func (c *Config) defaults() {
 	c.AccessLog.SegmentSize = 64 << 20
 	c.AccessLog.SegmentAge = Duration(24 * time.Hour)
 	c.AccessLog.Compress = true
+	c.AccessLog.HoldDays = 30
 	c.AccessLog.WitnessEvery = seconds(60)
 	c.AccessLog.Reserve, c.AccessLog.LowSpace = 128<<20, 1<<30
 	c.Limits = Limits{

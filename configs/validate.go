@@ -39,6 +39,7 @@ func (c *Config) validateStores(r *report) {
 	r.size("access_log.segment_size", c.AccessLog.SegmentSize, 64<<10, 4<<30)
 	r.between("access_log.segment_age", c.AccessLog.SegmentAge, time.Minute, 8760*time.Hour)
 	r.count("access_log.retention_days", c.AccessLog.RetentionDays, 0, 36500)
+	r.count("access_log.hold_days", c.AccessLog.HoldDays, 0, 3650)
 	r.size("access_log.reserve", c.AccessLog.Reserve, 0, 64<<30)
 	r.size("access_log.low_space", c.AccessLog.LowSpace, 0, 1<<40)
 	r.between("access_log.witness_every", c.AccessLog.WitnessEvery, time.Second, 24*time.Hour)

@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/rs/zerolog"
 
@@ -29,8 +31,44 @@ func (g *Gateway) crowded() []string {
 	if s.Spent {
 		all = append(all, "degraded: the access log's reserve is spent: refusals before authentication are only summed")
 	}
-	if g.log.Neglect() != nil {
+	if held, neglect := g.neglect(); neglect != nil {
 		all = append(all, "degraded: closed segments of the access log cannot be compressed or removed")
+	} else if held != nil {
+		all = append(all, "degraded: "+held.Error())
 	}
 	return all
+}
+
+// neglect is what of the access log waits for somebody, or why its segments cannot be seen to.
+func (g *Gateway) neglect() (held *accesslog.Held, err error) {
+	if err = g.log.Neglect(); errors.As(err, &held) {
+		return held, nil
+	}
+	return nil, err
+}
+
+// holders are the sinks and witnesses, for whom retention waits. Until they are open nobody knows how far they are.
+type holders struct{ gateway atomic.Pointer[Gateway] }
+
+// of makes them known.
+func (h *holders) of(g *Gateway) {
+	h.gateway.Store(g)
+	g.log.Tidy()
+}
+
+func (h *holders) known() ([]accesslog.Holder, bool) {
+	g := h.gateway.Load()
+	if g == nil {
+		return nil, false
+	}
+	var all []accesslog.Holder
+	for _, s := range g.outlets.statuses() {
+		all = append(all, accesslog.Holder{Name: "the sink " + s.Name, Next: s.Delivered})
+	}
+	for _, s := range g.watchers.statuses() {
+		if s.Cosigned > 0 { // to one that has cosigned nothing, nothing has to be proven
+			all = append(all, accesslog.Holder{Name: "the witness " + s.Name, Next: s.Cosigned})
+		}
+	}
+	return all, true
 }

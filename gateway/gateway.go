@@ -105,6 +105,7 @@ func New(o Options) (*Gateway, error) {
 		o.Now = time.Now
 	}
 	cfg := o.Config
+	var holders holders
 	log, err := accesslog.Open(accesslog.Options{
 		Dir:          cfg.AccessLog.Dir,
 		Origin:       cfg.AccessLog.Origin,
@@ -114,6 +115,8 @@ func New(o Options) (*Gateway, error) {
 		SegmentAge:   time.Duration(cfg.AccessLog.SegmentAge),
 		Compress:     cfg.AccessLog.Compress,
 		Retention:    time.Duration(cfg.AccessLog.RetentionDays) * 24 * time.Hour,
+		Holders:      holders.known,
+		Hold:         time.Duration(cfg.AccessLog.HoldDays) * 24 * time.Hour,
 		RetiringKey:  cfg.AccessLog.RetiringKey.Bytes(),
 		Reserve:      int64(cfg.AccessLog.Reserve),
 		Low:          int64(cfg.AccessLog.LowSpace),
@@ -190,6 +193,7 @@ func New(o Options) (*Gateway, error) {
 	if err := g.openWitnesses(cfg); err != nil {
 		return nil, errors.Join(err, g.Close())
 	}
+	holders.of(g)
 	if cfg.Policy.Server != nil {
 		if err := g.subscribe(cfg); err != nil {
 			return nil, errors.Join(err, g.Close())
@@ -303,7 +307,7 @@ func fixedOf(cfg *configs.Config) (fixed, error) {
 		signing: cfg.AccessLog.SigningKey.Bytes(), patient: cfg.AccessLog.PatientKey.Bytes(),
 		segment: int64(cfg.AccessLog.SegmentSize),
 		upkeep: configs.AccessLog{
-			SegmentAge: cfg.AccessLog.SegmentAge, Compress: cfg.AccessLog.Compress, RetentionDays: cfg.AccessLog.RetentionDays,
+			SegmentAge: cfg.AccessLog.SegmentAge, Compress: cfg.AccessLog.Compress, RetentionDays: cfg.AccessLog.RetentionDays, HoldDays: cfg.AccessLog.HoldDays,
 			Reserve: cfg.AccessLog.Reserve, LowSpace: cfg.AccessLog.LowSpace,
 		},
 		sinks: cfg.Sinks, witnesses: cfg.AccessLog.Witnesses, witnessEvery: cfg.AccessLog.WitnessEvery,
@@ -333,7 +337,7 @@ func (f fixed) unchanged(cfg *configs.Config) error {
 		{"access_log.signing_key", bytes.Equal(f.signing, n.signing)},
 		{"access_log.patient_key", bytes.Equal(f.patient, n.patient)},
 		{"access_log.segment_size", f.segment == n.segment},
-		{"access_log: segment_age, compress, retention_days, reserve and low_space", reflect.DeepEqual(f.upkeep, n.upkeep)},
+		{"access_log: segment_age, compress, retention_days, hold_days, reserve and low_space", reflect.DeepEqual(f.upkeep, n.upkeep)},
 		{"access_log: witnesses and witness_every", reflect.DeepEqual(f.witnesses, n.witnesses) && f.witnessEvery == n.witnessEvery},
 		{"sinks", reflect.DeepEqual(f.sinks, n.sinks)},
 		{"limits: header_bytes, read_header_timeout, idle_timeout and concurrent_requests", f.limits == n.limits},

@@ -79,7 +79,14 @@ func newMetrics(g *Gateway) *metrics {
 			return flag(g.log.Space().Spent)
 		}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "halfdoor_access_log_upkeep_healthy", Help: "0 while closed segments of the access log cannot be compressed or removed."}, func() float64 {
-			return flag(g.log.Neglect() == nil)
+			_, err := g.neglect()
+			return flag(err == nil)
+		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "halfdoor_access_log_held_records", Help: "Records that are older than the retention and wait for a sink or a witness that is behind."}, func() float64 {
+			if held, _ := g.neglect(); held != nil {
+				return float64(held.Records)
+			}
+			return 0
 		}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "halfdoor_configuration_current", Help: "1 while the newest configuration is the one that serves; 0 after a refused reload."}, func() float64 {
 			return flag(g.reloadFail.Load() == nil)

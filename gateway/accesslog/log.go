@@ -92,6 +92,11 @@ type Options struct {
 	// Retention is for how long records are kept: a closed segment whose last record is older is removed.
 	// 0 keeps all. The file "retained" is signed before, so that what is left still verifies.
 	Retention time.Duration
+	// Holders, where set, are those who still need records; not known yet is false, and then nothing is removed until
+	// [Log.Tidy]. A segment that one of them needs is kept for Hold longer, but not while the disk has little room:
+	// less than Low, or none beside the reserve.
+	Holders func() (all []Holder, known bool)
+	Hold    time.Duration
 	// RetiringKey is the signer that signed the log until now, where SigningKey is a new one. The first
 	// start with both has the old key introduce the new one; after that it is not needed.
 	RetiringKey []byte
@@ -205,6 +210,9 @@ func newLog(o Options) (*Log, error) {
 	}
 	k := &l.keep
 	k.compress, k.retention, k.age, k.noticed = o.Compress, o.Retention, o.SegmentAge, o.Noticed
+	if k.hold, k.holders = o.Hold, o.Holders; k.holders == nil {
+		k.holders = func() ([]Holder, bool) { return nil, true }
+	}
 	l.space.reserve, l.space.low = o.Reserve, o.Low
 	if o.SegmentAge < 0 || o.Retention < 0 || o.Reserve < 0 || o.Low < 0 {
 		return nil, errors.New("an age or an amount of space is negative")

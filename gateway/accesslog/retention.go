@@ -25,22 +25,28 @@ func (l *Log) retain() error {
 	if err := l.removeBefore(of.first); err != nil { // what a crash has left of the last time
 		return err
 	}
-	limit, first := l.now().Add(-l.keep.retention), of.first
-	var last time.Time
-	for ; first <= int(l.keep.closed.Load()); first++ {
-		t, err := lastTime(l.dir, first)
-		if err != nil {
-			return err
-		}
-		if !t.Before(limit) {
-			break
-		}
-		last = t
-	}
-	if first == of.first {
+	holders, known := l.keep.holders()
+	if !known {
 		return nil
 	}
-	base, err := placeBehind(l, of, first)
+	d, err := l.due(of, holders)
+	if err != nil {
+		return err
+	}
+	if d.before > of.first {
+		if err := l.removeDue(of, d); err != nil {
+			return err
+		}
+	}
+	if d.held != nil {
+		return d.held
+	}
+	return nil
+}
+
+// removeDue removes the segments that go.
+func (l *Log) removeDue(of layout, d due) error {
+	base, err := placeBehind(l, of, d.before)
 	if err != nil {
 		return err
 	}
@@ -48,8 +54,8 @@ func (l *Log) retain() error {
 	if of.base != nil {
 		before = of.base.tree.size
 	}
-	detail := fmt.Sprintf("records %d to %d are removed, the last of them of %s; the tree up to there has the root %s",
-		before, base.tree.size-1, last.Format(time.RFC3339), base.tree.root())
+	detail := fmt.Sprintf("records %d to %d are removed, the last of them of %s; the tree up to there has the root %s%s",
+		before, base.tree.size-1, d.last.Format(time.RFC3339), base.tree.root(), d.without())
 	if _, err := l.Append(&Record{Kind: KindAdmin, Code: "retention", Detail: detail}); err != nil {
 		return err
 	}
@@ -59,7 +65,7 @@ func (l *Log) retain() error {
 	if err := l.fs.SyncDir(l.dir); err != nil {
 		return err
 	}
-	return l.removeBefore(first)
+	return l.removeBefore(d.before)
 }
 
 func (l *Log) writeRetained(base *state, signers ...note.Signer) error {
@@ -110,22 +116,4 @@ func (l *Log) removeBefore(first int) error {
 		return nil
 	}
 	return l.fs.SyncDir(l.dir)
-}
-
-// lastTime is the time of a closed segment's last record.
-func lastTime(dir string, n int) (time.Time, error) {
-	f, err := openStored(dir, n)
-	if err != nil {
-		return time.Time{}, err
-	}
-	defer f.Close()
-	size, err := f.size()
-	if err != nil {
-		return time.Time{}, err
-	}
-	line, err := lastLine(f, size)
-	if err != nil {
-		return time.Time{}, err
-	}
-	return timeOf(line)
 }

@@ -22,6 +22,8 @@ const (
 type keep struct {
 	compress  bool
 	retention time.Duration
+	hold      time.Duration
+	holders   func() ([]Holder, bool)
 	age       time.Duration
 	noticed   func(Space, error)
 
@@ -51,10 +53,7 @@ func (l *Log) endUpkeep() {
 // segmentClosed tells of a segment that is not written any more.
 func (l *Log) segmentClosed(n int) {
 	l.keep.closed.Store(int64(n))
-	select {
-	case l.keep.tidy <- struct{}{}:
-	default:
-	}
+	l.Tidy()
 }
 
 func (l *Log) upkeep() {
@@ -71,6 +70,10 @@ func (l *Log) upkeep() {
 		case <-look.C:
 			if l.watchSpace() {
 				l.notice()
+				var held *Held
+				if errors.As(l.Neglect(), &held) {
+					l.tidyUp() // what is held may have to go
+				}
 			}
 		case <-again.C:
 			l.tidyUp()
@@ -83,15 +86,18 @@ func (l *Log) upkeep() {
 // tidyUp removes and compresses closed segments.
 func (l *Log) tidyUp() {
 	err := l.retain()
-	if err == nil && l.keep.compress {
-		err = l.compressClosed()
+	var held *Held
+	if (err == nil || errors.As(err, &held)) && l.keep.compress {
+		if failed := l.compressClosed(); failed != nil {
+			err = failed
+		}
 	}
 	if l.keep.ctx.Err() != nil {
 		return // it was not given the time
 	}
 	before := l.Neglect()
 	l.keep.neglect.Store(&err)
-	if (before == nil) != (err == nil) {
+	if subject(before) != subject(err) {
 		l.notice()
 	}
 }
@@ -118,8 +124,8 @@ func (l *Log) compressClosed() error {
 	return nil
 }
 
-// Neglect returns why closed segments could not be compressed or removed the last time, or nil. Records
-// are not in danger by it, but the disk will be.
+// Neglect returns why closed segments could not be compressed or removed the last time, a [*Held] where they wait for
+// somebody, or nil. Records are not in danger by it, but the disk will be.
 func (l *Log) Neglect() error {
 	if err := l.keep.neglect.Load(); err != nil {
 		return *err
