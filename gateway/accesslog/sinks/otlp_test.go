@@ -1,41 +1,57 @@
 package sinks_test
 
 import (
-	"encoding/json"
+	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"strconv"
 	"testing"
 	"time"
+
+	common "go.opentelemetry.io/proto/otlp/common/v1"
+	logs "go.opentelemetry.io/proto/otlp/logs/v1"
+	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/halfdoor/halfdoor/gateway/accesslog"
 	"github.com/halfdoor/halfdoor/gateway/accesslog/sinks"
 )
 
-// exported is ExportLogsServiceRequest of opentelemetry/proto/collector/logs/v1, in JSON, with nothing besides what a
-// record uses: a field that is not there is an error.
-type exported struct {
-	ResourceLogs []struct {
-		Resource  struct{ Attributes []attribute }
-		ScopeLogs []struct {
-			Scope      struct{ Name string }
-			LogRecords []struct {
-				TimeUnixNano   string
-				SeverityNumber int
-				SeverityText   string
-				Body           struct{ StringValue string }
-				Attributes     []attribute
-				TraceID        string
+// decode reads an ExportLogsServiceRequest of opentelemetry/proto/collector/logs/v1, of which LogsData is the one field, by the
+// types that collectors are made of. OTLP/JSON has a trace's id in hex where the JSON of protocol buffers has base64: it comes back as it was.
+func decode(body []byte) (*logs.LogsData, error) {
+	var of logs.LogsData
+	if err := protojson.Unmarshal(body, &of); err != nil { // a name that is not known is an error
+		return nil, err
+	}
+	for _, resource := range of.ResourceLogs {
+		for _, scope := range resource.ScopeLogs {
+			for _, l := range scope.LogRecords {
+				id, err := hex.DecodeString(base64.StdEncoding.EncodeToString(l.TraceId))
+				if err != nil || len(id) != 0 && len(id) != 16 {
+					return nil, fmt.Errorf("a trace's id of %d bytes: %w", len(id), err)
+				}
+				l.TraceId = id
 			}
 		}
 	}
+	return &of, nil
 }
 
-type attribute struct {
-	Key   string
-	Value struct{ StringValue string }
+// texts are attributes that are all strings, by their keys.
+func texts(t *testing.T, all []*common.KeyValue) map[string]string {
+	t.Helper()
+	got := map[string]string{}
+	for _, a := range all {
+		v, ok := a.Value.Value.(*common.AnyValue_StringValue)
+		if _, twice := got[a.Key]; !ok || twice || a.Key == "" || v.StringValue == "" {
+			t.Errorf("attribute %v", a)
+			continue
+		}
+		got[a.Key] = v.StringValue
+	}
+	return got
 }
 
 func TestOTLP(t *testing.T) {
@@ -53,35 +69,49 @@ func TestOTLP(t *testing.T) {
 			io.WriteString(w, `{"partialSuccess":{"rejectedLogRecords":"1","errorMessage":"of a patient's name"}}`)
 			return
 		}
-		var e exported
-		d := json.NewDecoder(r.Body)
-		d.DisallowUnknownFields()
-		if err := d.Decode(&e); err != nil || len(e.ResourceLogs) != 1 || len(e.ResourceLogs[0].ScopeLogs) != 1 {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		e, err := decode(body)
+		if err != nil || len(e.ResourceLogs) != 1 || len(e.ResourceLogs[0].ScopeLogs) != 1 {
 			t.Errorf("%v", err)
 			return
 		}
 		of := e.ResourceLogs[0]
-		if got := fmt.Sprint(of.Resource.Attributes); got != "[{service.name {halfdoor}} {host.name {gateway.example}} {halfdoor.origin {gateway.example/audit}}]" {
+		if got := fmt.Sprint(texts(t, of.Resource.Attributes)); got != "map[halfdoor.origin:gateway.example/audit host.name:gateway.example service.name:halfdoor]" {
 			t.Errorf("resource %s", got)
 		}
+		if name := of.ScopeLogs[0].Scope.Name; name != "halfdoor.accesslog" {
+			t.Errorf("scope %q", name)
+		}
 		for _, l := range of.ScopeLogs[0].LogRecords {
-			rec, err := accesslog.Decode([]byte(l.Body.StringValue))
+			rec, err := accesslog.Decode([]byte(l.Body.GetStringValue()))
 			if err != nil {
 				t.Error(err)
 				return
 			}
-			nanos, err := strconv.ParseInt(l.TimeUnixNano, 10, 64)
-			if err != nil || !time.Unix(0, nanos).Equal(rec.Time) {
-				t.Errorf("time %s of %s", l.TimeUnixNano, rec.Time)
+			want := rec.Time
+			if want.Before(time.Unix(0, 0)) {
+				want = time.Unix(0, 0)
 			}
-			if refused := rec.Kind == accesslog.KindRefusal; refused != (l.SeverityNumber == 13) || refused != (l.SeverityText == "WARN") {
+			if !time.Unix(0, int64(l.TimeUnixNano)).Equal(want) {
+				t.Errorf("time %d of %s", l.TimeUnixNano, rec.Time)
+			}
+			severity, text := logs.SeverityNumber_SEVERITY_NUMBER_INFO, "INFO"
+			if rec.Kind == accesslog.KindRefusal {
+				severity, text = logs.SeverityNumber_SEVERITY_NUMBER_WARN, "WARN"
+			}
+			if l.SeverityNumber != severity || l.SeverityText != text {
 				t.Errorf("severity %d %s of a %s", l.SeverityNumber, l.SeverityText, rec.Kind)
 			}
-			if l.Attributes[0].Key != "halfdoor.seq" || l.Attributes[0].Value.StringValue != fmt.Sprint(rec.Sequence) {
-				t.Errorf("attributes %v", l.Attributes)
+			attributes := texts(t, l.Attributes)
+			if attributes["halfdoor.seq"] != fmt.Sprint(rec.Sequence) || attributes["halfdoor.kind"] != string(rec.Kind) || attributes["halfdoor.ticket"] != rec.Ticket.ID {
+				t.Errorf("attributes %v", attributes)
 			}
-			if l.TraceID != rec.Trace {
-				t.Errorf("trace %q of %q", l.TraceID, rec.Trace)
+			if hex.EncodeToString(l.TraceId) != rec.Trace {
+				t.Errorf("trace %x of %q", l.TraceId, rec.Trace)
 			}
 			box.put(rec.Sequence)
 		}
@@ -89,10 +119,16 @@ func TestOTLP(t *testing.T) {
 	}))
 	defer server.Close()
 	s := newSite(t)
-	if _, err := s.log.Append(&accesslog.Record{Kind: accesslog.KindAdmin, Code: "start", Trace: "0af7651916cd43dd8448eb211c80319c"}); err != nil {
-		t.Fatal(err)
+	for _, r := range []*accesslog.Record{
+		{Kind: accesslog.KindAdmin, Code: "start", Trace: "0af7651916cd43dd8448eb211c80319c"},
+		{Kind: accesslog.KindRefusal, Code: "token-expired", Ticket: accesslog.Ticket{ID: "INC-\u2028\"<\\\x00é"}},
+		{Kind: accesslog.KindAdmin, Time: time.Date(1969, 12, 31, 0, 0, 0, 0, time.UTC)},
+	} {
+		if _, err := s.log.Append(r); err != nil {
+			t.Fatal(err)
+		}
 	}
-	s.append(600)
+	s.append(598)
 	p, err := sinks.NewOTLP(sinks.OTLPOptions{URL: server.URL + "/v1/logs", Bearer: []byte("secret"), Client: http.DefaultClient, Origin: origin, Host: "gateway.example"})
 	if err != nil {
 		t.Fatal(err)
