@@ -100,6 +100,10 @@ func (p *OTLP) Send(ctx context.Context, batch []Delivery) error {
 	if err != nil {
 		return err
 	}
+	// A proxy's login page is no receipt. Some collectors say nothing at all.
+	if answer = bytes.TrimSpace(answer); len(answer) > 0 && (answer[0] != '{' || !gjson.ValidBytes(answer)) {
+		return errors.New("the answer is not a collector's")
+	}
 	if n := gjson.GetBytes(answer, "partialSuccess.rejectedLogRecords").Int(); n > 0 {
 		return fmt.Errorf("the collector rejects %d of %d records", n, len(batch))
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -140,5 +141,31 @@ func TestOTLP(t *testing.T) {
 	}
 	if _, err := sinks.NewOTLP(sinks.OTLPOptions{}); err == nil {
 		t.Error("a sink to nowhere")
+	}
+}
+
+// TestOTLPBelievesNoStranger has something answer 200 that is no collector.
+func TestOTLPBelievesNoStranger(t *testing.T) {
+	for name, tt := range map[string]struct {
+		answer string
+		good   bool
+	}{
+		"a login page":   {"<html>Sign in, please</html>", false},
+		"a cut answer":   {`{"partialSuccess":{"rejected`, false},
+		"a list":         {"[]", false},
+		"without an end": {strings.Repeat("x", 9<<20), false},
+		"an object":      {" {}\n", true},
+		"nothing":        {"", true},
+	} {
+		server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, tt.answer) }))
+		p, err := sinks.NewOTLP(sinks.OTLPOptions{URL: server.URL, Client: server.Client(), Origin: origin})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = p.Send(t.Context(), []sinks.Delivery{{Record: &accesslog.Record{Kind: accesslog.KindAdmin}, Line: []byte("{}")}})
+		if (err == nil) != tt.good {
+			t.Errorf("%s: %v", name, err)
+		}
+		server.Close()
 	}
 }
