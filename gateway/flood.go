@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	// floodPeriod is for how long refusals before authentication are counted together.
+	// floodPeriod is for how long refusals that anybody can have without end are counted together.
 	floodPeriod = time.Minute
-	// ownRefusals is how many of one source and code have records of their own in that time,
+	// ownRefusals is how many of one source, account and code have records of their own in that time,
 	ownRefusals = 100
 	// allRefusals how many of all,
 	allRefusals = 2000
@@ -21,9 +21,9 @@ const (
 	spentSources = 64
 )
 
-// flood keeps what anybody can send without a token from filling the log's disk. So many refusals before
-// authentication have records of their own; the others are counted by source and code, and each count is
-// one record when the period ends, or the gateway. None is left out. When counting begins, a record says
+// flood keeps what anybody can send without a token, or beyond the number of calls that their token is good for, from filling
+// the log's disk. So many of these refusals have records of their own; the others are counted by source, account and code, and
+// each count is one record when the period ends, or the gateway. None is left out. When counting begins, a record says
 // so: where that has no counts behind it, the gateway was killed in between.
 type flood struct {
 	now    func() time.Time
@@ -38,7 +38,16 @@ type flood struct {
 	summed bool
 }
 
-type floodKey struct{ source, code string }
+type floodKey struct{ source, issuer, subject, client, code string }
+
+// endless says whether the refusals of a record's kind have no end but the sender's: before authentication, and where a call is
+// beyond what its client may send, so that nothing was done for it.
+func endless(r *accesslog.Record) bool {
+	if a := &r.Actor; a.Subject == "" && a.Client == "" {
+		return true
+	}
+	return r.Request.Among == 0 && (r.Code == "too-many-calls" || r.Code == "client-busy")
+}
 
 type floodCount struct {
 	own, summed, status int
@@ -53,12 +62,12 @@ func (f *flood) sum(r *accesslog.Record) (bool, error) {
 		f.counts = map[floodKey]*floodCount{}
 		f.timer = time.AfterFunc(floodPeriod, func() { _ = f.end() }) // a log that fails here has poisoned itself, and readiness says so
 	}
-	key, room := floodKey{network(r.Source), r.Code}, floodSources
+	key, room := floodKey{network(r.Source), r.Actor.Issuer, r.Actor.Subject, r.Actor.Client, r.Code}, floodSources
 	if spent {
 		room = spentSources
 	}
 	if f.counts[key] == nil && len(f.counts) >= room {
-		key.source = ""
+		key.source, key.subject = "", ""
 	}
 	c := f.counts[key]
 	if c == nil {
@@ -80,7 +89,7 @@ func (f *flood) sum(r *accesslog.Record) (bool, error) {
 		return true, nil
 	}
 	return true, f.append(&accesslog.Record{Time: f.now(), Kind: accesslog.KindAdmin, Code: "refusals-summed",
-		Detail: "refusals before authentication are summed by source and code until " + until.UTC().Format(time.RFC3339) + "; a record of each sum follows"})
+		Detail: "refusals before authentication, and beyond a client's calls, are summed by source, account and code until " + until.UTC().Format(time.RFC3339) + "; a record of each sum follows"})
 }
 
 // end records the sums of the period.
@@ -101,7 +110,8 @@ func (f *flood) end() error {
 			continue
 		}
 		err := f.append(&accesslog.Record{
-			Time: now, Kind: accesslog.KindRefusal, Source: key.source, Status: c.status, Code: key.code, Count: c.summed,
+			Time: now, Kind: accesslog.KindRefusal, Source: key.source,
+			Actor: accesslog.Actor{Issuer: key.issuer, Subject: key.subject, Client: key.client}, Status: c.status, Code: key.code, Count: c.summed,
 			Detail: fmt.Sprintf("summed from %s on, beside %d with records of their own", begun.UTC().Format(time.RFC3339), c.own),
 		})
 		if err != nil {

@@ -101,3 +101,33 @@ func TestReserveIsForTheAuthenticated(t *testing.T) {
 	}
 	w.verify()
 }
+
+// Whoever has a token and sends more than it is good for has a record of each call up to a bound, and of all calls their number.
+func TestCallsBeyondALimitAreSummed(t *testing.T) {
+	w := newWorld(t, withConfig(func(y string) string { return y + "limits: {calls_per_minute: 1}\n" }))
+	const many = 150
+	token, other := w.token("demo-access", demo.TokenOptions{}), w.token("demo-scheduling", demo.TokenOptions{})
+	for range many {
+		w.get(token, "/Practitioner")
+	}
+	w.get(other, "/Slot")
+	w.get(other, "/Slot")
+	check(t, w.close())
+	calls, records := 0, map[string]int{}
+	for r, err := range accesslog.Read(w.made.LogDir) {
+		check(t, err)
+		if r.Kind == accesslog.KindAdmin || r.Kind == accesslog.KindRecovery {
+			continue
+		}
+		if r.Actor.Client == "" || r.Actor.Subject == "" || r.Actor.Issuer == "" {
+			t.Errorf("a call of nobody: %+v", r)
+		}
+		if records[r.Actor.Client]++; r.Actor.Client == "demo-access" {
+			calls += max(1, r.Count)
+		}
+	}
+	if calls != many || records["demo-access"] >= many || records["demo-access"] < 100 || records["demo-scheduling"] != 2 {
+		t.Errorf("%d calls, in so many records: %v", calls, records)
+	}
+	w.verify()
+}

@@ -229,9 +229,9 @@ func (c *call) commit() error {
 	return err
 }
 
-// commitRefusal records a refusal. One of somebody unknown may only be counted: anybody can send those.
+// commitRefusal records a refusal. One that can be had without end may only be counted.
 func (c *call) commitRefusal() error {
-	if a := &c.rec.Actor; a.Subject == "" && a.Client == "" && c.fate == unsent {
+	if endless(&c.rec) && c.fate == unsent {
 		if summed, err := c.g.flood.sum(&c.rec); summed || err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,9 +28,10 @@ type thresholds struct {
 
 // habits are what is counted of one actor on one day.
 type habits struct {
-	patients               map[string]bool
-	off, refusals, unknown int
-	emergencies            map[time.Time]bool // by when they were opened; the zero time for one that was not granted
+	patients      map[string]bool
+	sought        map[string]bool // in vain
+	off, refusals int
+	emergencies   map[time.Time]bool // by when they were opened; the zero time for one that was not granted
 }
 
 // watch counts day by day, and holds one day.
@@ -53,17 +55,26 @@ func (w *watch) add(e accesslog.Entry) error {
 	k := accountKey{e.Actor.Issuer, e.Actor.Subject, e.Actor.Client}
 	h := w.actors[k]
 	if h == nil {
-		h = &habits{patients: map[string]bool{}, emergencies: map[time.Time]bool{}}
+		h = &habits{patients: map[string]bool{}, sought: map[string]bool{}, emergencies: map[time.Time]bool{}}
 		w.actors[k] = h
 	}
 	tell := func(kind string, n int) error {
 		return w.found(anomaly{kind, e.Time, by(&e.Actor), n, e.Place()})
 	}
 	reached := func(kind string, n *int, limit int) error {
-		if *n++; limit > 0 && *n == limit {
+		before := *n
+		if *n += max(1, e.Count); limit > 0 && before < limit && *n >= limit {
 			return tell(kind, *n)
 		}
 		return nil
+	}
+	// A name that is known between two that are not is no excuse: who tries many has some that work.
+	if name := soughtInVain(e); name != "" && len(h.sought) < w.unknown && !h.sought[name] {
+		if h.sought[name] = true; len(h.sought) == w.unknown {
+			if err := tell("enumeration", w.unknown); err != nil {
+				return err
+			}
+		}
 	}
 	if b := e.BreakGlass; b != nil && !h.emergencies[b.Opened] {
 		h.emergencies[b.Opened] = true
@@ -76,19 +87,12 @@ func (w *watch) add(e accesslog.Entry) error {
 		}
 	}
 	if e.Kind == accesslog.KindRefusal {
-		if err := reached("refusals", &h.refusals, w.refusals); err != nil {
-			return err
-		}
-		if e.Code != "not-found" {
-			h.unknown = 0
-			return nil
-		}
-		return reached("enumeration", &h.unknown, w.unknown)
+		return reached("refusals", &h.refusals, w.refusals)
 	}
 	if !discloses(e.Record) {
 		return nil
 	}
-	h.refusals, h.unknown = 0, 0
+	h.refusals = 0
 	for _, p := range e.Patients {
 		if !h.patients[p] {
 			if h.patients[p] = true; w.patients > 0 && len(h.patients) == w.patients {
@@ -104,6 +108,24 @@ func (w *watch) add(e accesslog.Entry) error {
 	return nil
 }
 
+// soughtInVain is what a record asked for by its very name, an id or an identifier, where there is no such thing for the caller.
+func soughtInVain(e accesslog.Entry) string {
+	switch {
+	case e.Kind == accesslog.KindRefusal && e.Code == "not-found":
+		if of := e.Request.Reference(); of != "" {
+			return of
+		}
+		return e.Place()
+	case e.Kind == accesslog.KindAccess && len(e.Subjects) == 0 && !e.More:
+		for _, p := range e.Request.Parameters {
+			if p.Name == "_id" || p.Name == "identifier" {
+				return e.Request.Type + "?" + p.Name + "=" + strings.Join(p.Values, ",")
+			}
+		}
+	}
+	return ""
+}
+
 func anomaliesCommand() *cobra.Command {
 	var r reader
 	var w watch
@@ -114,7 +136,8 @@ func anomaliesCommand() *cobra.Command {
 		Short: "Name what a reviewer should look at",
 		Long: `Name, for each actor and day, where a threshold is reached: distinct patients
 (--patients), calls answered outside the hours (--off-hours, --from, --to, --zone),
-refusals in a row (--refusals), ids in a row that are not there (--unknown), each
+refusals in a row (--refusals), different ids and identifiers that were asked for and
+are not there, by read or search (--unknown), each
 opening of emergency access (break-glass), and that it was asked for in vain. No record
 says that one was reviewed, so each is named. A threshold of 0 turns its kind off. The exit status is 1 where there is any
 anomaly, and where part of the log could not be read.`,
@@ -153,7 +176,7 @@ anomaly, and where part of the log could not be read.`,
 	f := c.Flags()
 	f.IntVar(&w.patients, "patients", 100, "distinct patients of one actor in a day: `N`")
 	f.IntVar(&w.refusals, "refusals", 10, "refusals in a row: `N`")
-	f.IntVar(&w.unknown, "unknown", 5, "ids in a row that are not there: `N`")
+	f.IntVar(&w.unknown, "unknown", 10, "different ids and identifiers of a day that are not there: `N`")
 	f.IntVar(&w.off, "off-hours", 1, "calls of one actor outside the hours in a day: `N`")
 	f.IntVar(&w.from, "from", 6, "the first `HOUR` of work")
 	f.IntVar(&w.to, "to", 20, "the `HOUR` at which work ends")
