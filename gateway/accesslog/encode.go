@@ -26,6 +26,7 @@ type entry struct {
 	line   []byte // "{…" without the closing brace
 	stamp  []byte
 	logger zerolog.Logger // writes to line
+	totals totals
 	seq    int64
 	err    error
 	done   chan struct{} // holds one answer, so that the writer never waits
@@ -75,7 +76,7 @@ func (e *entry) encode(r *Record, now time.Time) error {
 	event := e.logger.Log()
 	if event != nil {
 		event.Int("v", Version).Bytes("time", e.stamp)
-		r.MarshalZerologObject(event)
+		e.fields(event, r)
 		event.Send()
 	}
 	// A program may switch zerolog off, or build it for CBOR. Neither may leave the log without a line.
@@ -99,9 +100,9 @@ func seal(line []byte, seq int64, prev tlog.Hash) []byte {
 	return append(line, `"}`...)
 }
 
-// MarshalZerologObject writes all that follows the time and precedes the sequence, in the order of
-// the struct.
-func (r *Record) MarshalZerologObject(e *zerolog.Event) {
+// fields writes all that follows the time and precedes the sequence, in the order of the struct. What a record needs
+// beside its line is kept in the entry, so that nothing is allocated.
+func (own *entry) fields(e *zerolog.Event, r *Record) {
 	e.Str("kind", string(r.Kind))
 	str(e, "clock", r.Clock)
 	str(e, "correlation", r.Correlation)
@@ -139,7 +140,9 @@ func (r *Record) MarshalZerologObject(e *zerolog.Event) {
 		e.Bool("more", true)
 	}
 	if r.Totals != nil {
-		e.Object("totals", r.Totals)
+		own.totals.Totals = r.Totals
+		e.Object("totals", &own.totals)
+		own.totals.Totals = nil
 	}
 	str(e, "detail", r.Detail)
 	num(e, "count", r.Count)
@@ -165,18 +168,16 @@ func (r *Request) MarshalZerologObject(e *zerolog.Event) {
 	str(e, "id", r.ID)
 	str(e, "version", r.Version)
 	if len(r.Parameters) > 0 {
-		e.Array("parameters", (*parameters)(&r.Parameters))
+		all := e.CreateArray()
+		for i := range r.Parameters {
+			one := e.CreateDict()
+			r.Parameters[i].MarshalZerologObject(one)
+			all.Dict(one)
+		}
+		e.Array("parameters", all)
 	}
 	num(e, "entries", r.Entries)
 	num(e, "among", r.Among)
-}
-
-type parameters []Parameter
-
-func (p *parameters) MarshalZerologArray(a *zerolog.Array) {
-	for i := range *p {
-		a.Object(&(*p)[i])
-	}
 }
 
 // MarshalZerologObject writes the parameter.
@@ -204,55 +205,75 @@ func (p *Policy) MarshalZerologObject(e *zerolog.Event) {
 func (b *BreakGlass) MarshalZerologObject(e *zerolog.Event) {
 	if *b != (BreakGlass{}) {
 		e.Str("reason", b.Reason)
-		e.Str("opened", b.Opened.UTC().Format(timeForm))
-		e.Str("expires", b.Expires.UTC().Format(timeForm))
+		var stamp [len(timeForm)]byte
+		e.Bytes("opened", b.Opened.UTC().AppendFormat(stamp[:0], timeForm))
+		e.Bytes("expires", b.Expires.UTC().AppendFormat(stamp[:0], timeForm))
 	}
+}
+
+// totals writes a record's totals.
+type totals struct {
+	*Totals
+	causes map[string]map[string]int // that are being written
+	counts map[string]int            // that are being written
+	names  []string                  // of the maps that are being written, one behind the other
 }
 
 // MarshalZerologObject writes the totals, the maps by key.
-func (t *Totals) MarshalZerologObject(e *zerolog.Event) {
+func (t *totals) MarshalZerologObject(e *zerolog.Event) {
 	e.Int64("bytes_in", t.BytesIn)
 	e.Int64("bytes_out", t.BytesOut)
-	object(e, "released", t.Released)
+	t.object(e, "released", t.Released)
 	if len(t.Dropped) > 0 {
-		e.Object("dropped", (*causes)(&t.Dropped))
+		t.causes = t.Dropped
+		e.Object("dropped", (*causes)(t))
+		t.causes = nil
 	}
-	object(e, "removed", t.Removed)
-	object(e, "tokenized", t.Tokenized)
-	object(e, "unknown", t.Unknown)
-	object(e, "missing", t.Missing)
+	t.object(e, "removed", t.Removed)
+	t.object(e, "tokenized", t.Tokenized)
+	t.object(e, "unknown", t.Unknown)
+	t.object(e, "missing", t.Missing)
 }
 
-type causes map[string]map[string]int
+func (t *totals) object(e *zerolog.Event, key string, m map[string]int) {
+	if len(m) > 0 {
+		t.counts = m
+		e.Object(key, (*counts)(t))
+		t.counts = nil
+	}
+}
+
+// causes writes its causes.
+type causes totals
 
 func (c *causes) MarshalZerologObject(e *zerolog.Event) {
-	for _, cause := range sorted(*c) {
-		m := (*c)[cause]
-		e.Object(cause, (*counts)(&m))
+	from := len(c.names)
+	for cause := range c.causes {
+		c.names = append(c.names, cause)
 	}
+	slices.Sort(c.names[from:])
+	for i := from; i < from+len(c.causes); i++ {
+		c.counts = c.causes[c.names[i]]
+		e.Object(c.names[i], (*counts)(c))
+	}
+	clear(c.names[from:])
+	c.names = c.names[:from]
 }
 
-type counts map[string]int
+// counts writes its counts.
+type counts totals
 
 func (c *counts) MarshalZerologObject(e *zerolog.Event) {
-	for _, name := range sorted(*c) {
-		e.Int(name, (*c)[name])
+	from := len(c.names)
+	for name := range c.counts {
+		c.names = append(c.names, name)
 	}
-}
-
-func sorted[V any](m map[string]V) []string {
-	names := make([]string, 0, len(m))
-	for name := range m {
-		names = append(names, name)
+	slices.Sort(c.names[from:])
+	for _, name := range c.names[from:] {
+		e.Int(name, c.counts[name])
 	}
-	slices.Sort(names)
-	return names
-}
-
-func object(e *zerolog.Event, key string, m map[string]int) {
-	if len(m) > 0 {
-		e.Object(key, (*counts)(&m))
-	}
+	clear(c.names[from:])
+	c.names = c.names[:from]
 }
 
 func str(e *zerolog.Event, key, value string) {

@@ -94,3 +94,9 @@ func SyncPeriod(o *Options, d time.Duration) { o.syncPeriod = d }
 
 // WatchSpace looks at the disk now.
 func WatchSpace(l *Log) { l.watchSpace() }
+
+// Encoder encodes one record after the other, as an entry that is used again.
+func Encoder() func(*Record) error {
+	e := new(entries).get()
+	return func(r *Record) error { return e.encode(r, time.Unix(0, 0)) }
+}
