@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -22,11 +23,12 @@ func compress(fs FS, dir string, n int, stop <-chan struct{}) error {
 	}
 	defer src.Close()
 	temp := packed + ".tmp"
-	done, err := writeCompressed(fs, temp, src, stop)
+	p := &pace{stop: stop}
+	done, err := writeCompressed(fs, temp, src, p)
 	if err != nil || !done {
 		return err
 	}
-	if err := sameContent(src, temp); err != nil {
+	if same, err := sameContent(src, temp, p); err != nil || !same {
 		return err
 	}
 	if err := fs.Rename(temp, packed); err != nil {
@@ -41,7 +43,31 @@ func compress(fs FS, dir string, n int, stop <-chan struct{}) error {
 	return fs.SyncDir(dir)
 }
 
-func writeCompressed(fs FS, name string, src *os.File, stop <-chan struct{}) (done bool, err error) {
+// A pace leaves the processors to the calls: each piece of work is followed by a rest that is four times as long.
+type pace struct {
+	stop <-chan struct{}
+	from time.Time
+}
+
+// begin begins a piece, and says whether there is still time for it.
+func (p *pace) begin() bool {
+	select {
+	case <-p.stop:
+		return false
+	default:
+	}
+	if now := time.Now(); !p.from.IsZero() {
+		select {
+		case <-p.stop:
+			return false
+		case <-time.After(4 * now.Sub(p.from)):
+		}
+	}
+	p.from = time.Now()
+	return true
+}
+
+func writeCompressed(fs FS, name string, src *os.File, p *pace) (done bool, err error) {
 	f, err := fs.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC)
 	if err != nil {
 		return false, err
@@ -51,7 +77,8 @@ func writeCompressed(fs FS, name string, src *os.File, stop <-chan struct{}) (do
 			err = e
 		}
 	}()
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true))
+	// Of records, the slower levels make no less.
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true), zstd.WithEncoderLevel(zstd.SpeedFastest))
 	if err != nil {
 		return false, err
 	}
@@ -60,10 +87,8 @@ func writeCompressed(fs FS, name string, src *os.File, stop <-chan struct{}) (do
 	var out, table []byte
 	offset := int64(0)
 	for {
-		select {
-		case <-stop:
+		if !p.begin() {
 			return false, nil
-		default:
 		}
 		n, err := io.ReadFull(src, in)
 		if n > 0 {
@@ -98,36 +123,39 @@ func sealTable(table []byte) []byte {
 	return binary.LittleEndian.AppendUint32(b, seekMagic)
 }
 
-// sameContent reads back what was written.
-func sameContent(src *os.File, packed string) error {
+// sameContent reads back what was written. It is false, without an error, where there was no time for it.
+func sameContent(src *os.File, packed string, p *pace) (bool, error) {
 	c, err := openCompressed(packed)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer c.Close()
 	info, err := src.Stat()
 	if err != nil {
-		return err
+		return false, err
 	}
 	size, err := c.size()
 	if err == nil && size != info.Size() {
 		err = fmt.Errorf("%w: it has another length than the segment", errCompressed)
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	a, b := make([]byte, frameBytes), make([]byte, frameBytes)
 	for at := int64(0); at < size; at += frameBytes {
+		if !p.begin() {
+			return false, nil
+		}
 		n := min(frameBytes, size-at)
 		if _, err := src.ReadAt(a[:n], at); err != nil && err != io.EOF {
-			return err
+			return false, err
 		}
 		if _, err := c.ReadAt(b[:n], at); err != nil && err != io.EOF {
-			return err
+			return false, err
 		}
 		if !bytes.Equal(a[:n], b[:n]) {
-			return fmt.Errorf("%w: it is not what was compressed", errCompressed)
+			return false, fmt.Errorf("%w: it is not what was compressed", errCompressed)
 		}
 	}
-	return nil
+	return true, nil
 }

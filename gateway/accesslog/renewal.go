@@ -4,7 +4,7 @@ import "time"
 
 const (
 	// renewPeriod is how often a new checkpoint is put under its name at most.
-	renewPeriod = 50 * time.Millisecond
+	renewPeriod = 100 * time.Millisecond
 	// syncPeriod is how long a checkpoint may stay unsynced.
 	syncPeriod = time.Second
 )

@@ -17,7 +17,7 @@ const (
 	tidyPeriod = time.Hour
 )
 
-// keep is what is done to closed segments, and to the reserve, by a goroutine apart from the writer: an
+// keep is what is done to closed segments, and to the reserve, by goroutines apart from the writer: an
 // append never waits for it, and what fails in it poisons nothing, since no record is in danger.
 type keep struct {
 	compress  bool
@@ -31,23 +31,24 @@ type keep struct {
 	tidy    chan struct{} // holds one token: look at the closed segments
 	ctx     context.Context
 	stop    context.CancelFunc
-	ended   chan struct{}
-	once    sync.Once
+	ended   sync.WaitGroup
+	telling sync.Mutex // noticed is called by one at a time
 	neglect atomic.Pointer[error]
 }
 
 func (l *Log) beginUpkeep() {
 	k := &l.keep
-	k.tidy, k.ended = make(chan struct{}, 1), make(chan struct{})
+	k.tidy = make(chan struct{}, 1)
 	k.ctx, k.stop = context.WithCancel(context.Background())
 	l.watchSpace()
-	go l.upkeep()
+	k.ended.Go(l.upkeep)
+	k.ended.Go(l.lookAfterSpace)
 }
 
 // endUpkeep waits for what is under way.
 func (l *Log) endUpkeep() {
 	l.keep.stop()
-	<-l.keep.ended
+	l.keep.ended.Wait()
 }
 
 // segmentClosed tells of a segment that is not written any more.
@@ -58,27 +59,37 @@ func (l *Log) segmentClosed(n int) {
 
 func (l *Log) upkeep() {
 	k := &l.keep
-	defer close(k.ended)
-	look, again := time.NewTicker(spacePeriod), time.NewTicker(tidyPeriod)
-	defer look.Stop()
+	again := time.NewTicker(tidyPeriod)
 	defer again.Stop()
 	l.tidyUp()
 	for {
 		select {
 		case <-k.ctx.Done():
 			return
+		case <-again.C:
+			l.tidyUp()
+		case <-k.tidy:
+			l.tidyUp()
+		}
+	}
+}
+
+// lookAfterSpace goes on while a segment is compressed.
+func (l *Log) lookAfterSpace() {
+	look := time.NewTicker(spacePeriod)
+	defer look.Stop()
+	for {
+		select {
+		case <-l.keep.ctx.Done():
+			return
 		case <-look.C:
 			if l.watchSpace() {
 				l.notice()
 				var held *Held
 				if errors.As(l.Neglect(), &held) {
-					l.tidyUp() // what is held may have to go
+					l.Tidy() // what is held may have to go
 				}
 			}
-		case <-again.C:
-			l.tidyUp()
-		case <-k.tidy:
-			l.tidyUp()
 		}
 	}
 }
@@ -135,6 +146,8 @@ func (l *Log) Neglect() error {
 
 func (l *Log) notice() {
 	if l.keep.noticed != nil {
+		l.keep.telling.Lock()
+		defer l.keep.telling.Unlock()
 		l.keep.noticed(l.Space(), l.Neglect())
 	}
 }
