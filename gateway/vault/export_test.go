@@ -30,12 +30,15 @@ func (s *Sealer) Remembered() int {
 	return s.count
 }
 
+// Text is the text of what a sealer remembers.
+func (s *Sealer) Text() []byte { return s.text }
+
 // Kept is the memory of a sealer, all that there is room for, which stays readable when it is released.
 func (s *Sealer) Kept() func() string {
 	w := s.scratch
 	return func() string {
 		return fmt.Sprintf("%s%x%x%x%x%x%v", w.text[:cap(w.text)], w.ad[:cap(w.ad)], w.plain[:cap(w.plain)], w.sealed[:cap(w.sealed)],
-			w.other, w.room, w.kinds[:cap(w.kinds)])
+			w.other, w.slots, w.kinds[:cap(w.kinds)])
 	}
 }
 
@@ -45,6 +48,7 @@ const (
 	MemoEntries = memoEntries
 	MemoKinds   = memoKinds
 	MemoValue   = memoValue
+	MemoText    = memoText
 )
 
 // SIV is AES-SIV as the vault has it, bound to one associated data.

@@ -3,18 +3,19 @@ package vault
 import "hash/maphash"
 
 const (
-	memoEntries = 4096
+	memoEntries = 1024
+	memoSlots   = 2 * memoEntries
+	memoText    = 128 << 10
 	memoKinds   = 64
-	memoSlots   = 128 // of the first table
 	memoValue   = 128 // longer values are not remembered; a byte holds the length of each and of its token
 )
 
-// memo remembers tokens by what they are of, up to a bound. What it holds is in two flat pieces, so that remembering
-// allocates nothing once they have grown, and finding looks at few places in memory.
+// memo remembers tokens by what they are of. When it is full it forgets them all and begins anew: an id comes mostly
+// several times in a row, or in every entry, and a memo that stays in the processor's cache gains more than one that
+// remembers for longer. It is in two flat pieces, 8 KB and 128 KB at most, so that remembering allocates nothing.
 type memo struct {
 	kinds []memoKind
-	slots []memoSlot // hash table; a power of two long, and at most half full
-	room  []memoSlot // of which slots is a part
+	slots [memoSlots]memoSlot // hash table
 	count int
 	text  []byte // entries: index of the kind, lengths of the value and of the token, value, token
 }
@@ -23,13 +24,13 @@ type memo struct {
 type memoKind struct {
 	name string
 	to   bound // the primary key's associated data
-	last int   // the entry found last, since an id mostly comes several times in a row; -1: none
+	last int   // the entry found last; -1: none
 }
 
 // memoSlot is a place of the hash table.
 type memoSlot struct {
-	hash  uint32
-	entry uint32 // where it is in text, from 1; 0: none
+	tag   uint16 // of the hash
+	entry uint16 // half of where it is in text, which is even, and one; 0: none
 }
 
 const memoHead = 3 // bytes of an entry before its value
@@ -66,15 +67,11 @@ func (m *memo) find(kind int, value []byte) (token []byte, hash uint32) {
 	}
 	// Another kind has other bits.
 	hash = uint32((maphash.Bytes(seed, value) + uint64(kind)*0x9e3779b97f4a7c15) >> 32)
-	if len(m.slots) == 0 {
-		return nil, hash
-	}
-	mask := uint32(len(m.slots) - 1)
-	for i := hash & mask; m.slots[i].entry != 0; i = (i + 1) & mask {
-		if m.slots[i].hash != hash {
+	for i := hash % memoSlots; m.slots[i].entry != 0; i = (i + 1) % memoSlots {
+		if m.slots[i].tag != tag(hash) {
 			continue
 		}
-		at := int(m.slots[i].entry) - 1
+		at := 2 * (int(m.slots[i].entry) - 1)
 		if token := m.token(at, kind, value); token != nil {
 			k.last = at
 			return token, hash
@@ -82,6 +79,9 @@ func (m *memo) find(kind int, value []byte) (token []byte, hash uint32) {
 	}
 	return nil, hash
 }
+
+// tag has other bits of a hash than its place in the table.
+func tag(hash uint32) uint16 { return uint16(hash >> 16) }
 
 // token returns the token of an entry where it is this value's; else nil.
 func (m *memo) token(at, kind int, value []byte) []byte {
@@ -93,51 +93,41 @@ func (m *memo) token(at, kind int, value []byte) []byte {
 	return e[from : from+int(e[2])]
 }
 
-// add remembers a token that find has not found, where there is room. The value is no longer than memoValue.
+// add remembers a token that find has not found. The value is no longer than memoValue.
 func (m *memo) add(kind int, hash uint32, value, token []byte) {
-	if m.count == memoEntries {
-		return
+	if m.count == memoEntries || len(m.text)+memoHead+len(value)+len(token)+2 > memoText {
+		m.forget()
 	}
 	m.count++
 	at := len(m.text)
 	m.text = append(m.text, byte(kind), byte(len(value)), byte(len(token)))
 	m.text = append(append(m.text, value...), token...)
+	if len(m.text)%2 != 0 {
+		m.text = append(m.text, 0)
+	}
 	m.kinds[kind].last = at
-	if 2*m.count > len(m.slots) {
-		m.grow()
-	}
-	m.place(memoSlot{hash, uint32(at) + 1})
-}
-
-func (m *memo) place(s memoSlot) {
-	mask := uint32(len(m.slots) - 1)
-	i := s.hash & mask
+	i := hash % memoSlots
 	for m.slots[i].entry != 0 {
-		i = (i + 1) & mask
+		i = (i + 1) % memoSlots
 	}
-	m.slots[i] = s
+	m.slots[i] = memoSlot{tag(hash), uint16(at/2 + 1)}
 }
 
-// grow makes a table four times as long. In the room one is behind the other, so that a memo which is used again
-// allocates none, and one that stays small only touches the first.
-func (m *memo) grow() {
-	old, size := m.slots, max(memoSlots, 4*len(m.slots))
-	from := (size - memoSlots) / 3 // the lengths of those before
-	if len(m.room) < from+size {
-		m.room = make([]memoSlot, from+size)
-	}
-	m.slots = m.room[from : from+size]
-	for _, s := range old {
-		if s.entry != 0 {
-			m.place(s)
-		}
-	}
-}
-
-// empty forgets everything: what was a patient's id is overwritten now.
-func (m *memo) empty() {
-	clear(m.kinds)
+// forget has the tokens forgotten, but not the kinds: what was a patient's id is overwritten now.
+func (m *memo) forget() {
 	clear(m.text)
-	clear(m.room[:max(0, (4*len(m.slots)-memoSlots)/3)]) // all tables there were
-	m.kinds, m.slots, m.text, m.count = m.kinds[:0], nil, m.text[:0], 0
+	clear(m.slots[:])
+	m.text, m.count = m.text[:0], 0
+	for i := range m.kinds {
+		m.kinds[i].last = -1
+	}
+}
+
+// empty forgets everything.
+func (m *memo) empty() {
+	if m.count > 0 {
+		m.forget()
+	}
+	clear(m.kinds)
+	m.kinds = m.kinds[:0]
 }

@@ -270,16 +270,27 @@ func TestEpochs(t *testing.T) {
 	}
 }
 
-// What a sealer remembers is bounded, and beyond it tokens are the same as ever.
+// What a sealer remembers is bounded, in number and in bytes, and beyond it tokens are the same as ever.
 func TestMemoIsBounded(t *testing.T) {
 	v := open(t, "1", "")
 	s := sealer(t, v, "", "app", "main")
+	most := 0
 	for i := range vault.MemoEntries + 100 {
 		seal(t, s, "Patient", fmt.Sprint(i))
+		most = max(most, s.Remembered())
 	}
 	seal(t, s, "Patient.name.text", strings.Repeat("long", 100))
-	if n := s.Remembered(); n != vault.MemoEntries {
-		t.Errorf("remembers %d, want %d", n, vault.MemoEntries)
+	if n := s.Remembered(); most != vault.MemoEntries || n != 100 {
+		t.Errorf("remembers %d and in the end %d, want %d and 100", most, n, vault.MemoEntries)
+	}
+	for i := range vault.MemoEntries {
+		seal(t, s, "Patient.name.text", fmt.Sprintf("%*d", vault.MemoValue, i))
+		if most = len(s.Text()); most > vault.MemoText {
+			t.Fatalf("remembers %d bytes", most)
+		}
+	}
+	if n := s.Remembered(); n == vault.MemoEntries {
+		t.Error("the bytes never came to their bound")
 	}
 	last := fmt.Sprint(vault.MemoEntries + 99)
 	if a, b := seal(t, s, "Patient", last), seal(t, sealer(t, v, "", "app", "main"), "Patient", last); a != b {
