@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -25,47 +26,65 @@ type received struct {
 
 const callers = 12
 
+// outcome is what a client says of a call.
+type outcome struct {
+	what   string
+	served bool
+	took   time.Duration
+}
+
+// count adds a call to the phase that is under way.
+func (s *scene) count(o outcome) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.phased.Calls++
+	s.phased.Answers[o.what]++
+	if o.served {
+		s.phased.Served++
+		s.phased.took = append(s.phased.took, o.took)
+	}
+}
+
 // phase has the callers call for so long, and play a fault meanwhile.
-func (s *scene) phase(ctx context.Context, name string, play func(context.Context, *scene) error, d time.Duration) phase {
-	p := phase{Phase: name, Answers: map[string]int{}}
+func (s *scene) phase(ctx context.Context, name string, f *fault, d time.Duration) *phase {
+	p := &phase{Phase: name, Answers: map[string]int{}}
+	s.mu.Lock()
+	s.phased = p
+	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	var all sync.WaitGroup
-	var mu sync.Mutex
-	if play != nil {
-		all.Go(func() {
-			p.failed = play(ctx, s)
-		})
+	if f != nil {
+		all.Go(func() { p.failed = f.play(ctx, s) })
 	}
 	for n := range callers {
 		all.Go(func() {
 			pick := rand.New(rand.NewPCG(uint64(n), uint64(time.Now().UnixNano())))
 			_ = every(ctx, time.Second*callers/time.Duration(s.rate), func(int) error {
-				what, served := s.call(pick)
-				mu.Lock()
-				defer mu.Unlock()
-				p.Calls++
-				p.Answers[what]++
-				if served {
-					p.Served++
-				}
+				s.count(s.call(pick))
 				return nil
 			})
 		})
 	}
 	all.Wait()
+	slices.Sort(p.took)
+	p.P50, p.P99 = p.quantile(0.5), p.quantile(0.99)
+	if f != nil && p.failed == nil {
+		p.failed = f.shows(p)
+	}
 	return p
 }
 
 // recovery is a phase without a fault, which goes on until something is served: who was told to come again later does.
-func (s *scene) recovery(ctx context.Context, name string, d time.Duration) phase {
+func (s *scene) recovery(ctx context.Context, name string, d time.Duration) *phase {
 	p := s.phase(ctx, name, nil, d)
 	for begun := time.Now(); p.Served == 0 && time.Since(begun) < time.Minute && ctx.Err() == nil; {
 		more := s.phase(ctx, name, nil, time.Second)
-		p.Calls, p.Served = p.Calls+more.Calls, more.Served
-		for what, n := range more.Answers {
-			p.Answers[what] += n
+		more.Calls += p.Calls
+		for what, n := range p.Answers {
+			more.Answers[what] += n
 		}
+		p = more
 	}
 	return p
 }
@@ -75,19 +94,36 @@ var (
 	booking = regexp.MustCompile(`"resourceType":"Appointment","id":"(t[0-9A-Za-z]+)"`)
 )
 
-// call makes one call of some kind.
-func (s *scene) call(pick *rand.Rand) (what string, served bool) {
+// call is one that is about to be made.
+type call struct {
+	id, token, method, path, kind string
+
+	body   io.Reader
+	got    *received
+	client *http.Client
+	pause  func() // after the beginning of the answer
+	goes   bool   // in place of that, the client goes away
+}
+
+// next is a call's id, a token for it, and where what comes of it is noted.
+func (s *scene) next(pick *rand.Rand) (id, token string, got *received) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.calls++
-	id := fmt.Sprintf("soak-%d", s.calls)
-	token := s.tokens[len(s.tokens)-1]
+	id, got = fmt.Sprintf("soak-%d", s.calls), &received{patients: map[string]bool{}}
+	s.seen[id] = got
+	token = s.tokens[len(s.tokens)-1]
 	if len(s.tokens) > 1 && pick.IntN(2) == 0 {
 		token = s.tokens[len(s.tokens)-2]
 	}
-	got := &received{patients: map[string]bool{}}
-	s.seen[id] = got
-	s.mu.Unlock()
+	return id, token, got
+}
 
+const twoSearches = `{"resourceType":"Bundle","type":"batch","entry":[{"request":{"method":"GET","url":"Appointment?_count=2"}},{"request":{"method":"GET","url":"Encounter?_count=2"}}]}`
+
+// call makes one call of some kind.
+func (s *scene) call(pick *rand.Rand) outcome {
+	id, token, got := s.next(pick)
 	method, path, body, kind := http.MethodGet, "", "", ""
 	switch n := pick.IntN(100); {
 	case n < 40:
@@ -102,14 +138,24 @@ func (s *scene) call(pick *rand.Rand) (what string, served bool) {
 		path = "/Patient?_count=3" // refused: the desk's dataset hides what it reads, or it is a list
 	case n < 88:
 		method, path, kind = http.MethodPost, "", "application/fhir+json"
-		body = `{"resourceType":"Bundle","type":"batch","entry":[{"request":{"method":"GET","url":"Appointment?_count=2"}},{"request":{"method":"GET","url":"Encounter?_count=2"}}]}`
+		body = twoSearches
 	case n < 95:
 		method, kind, body = http.MethodPatch, "application/json-patch+json", `[{"op":"replace","path":"/status","value":"booked"}]`
 		path = s.appointment(token, id+"-look")
 	default:
 		path, token = "/Appointment?_count=1", "not-a-token"
 	}
-	return s.send(pick, id, token, method, path, kind, body, got)
+	c := call{id: id, token: token, method: method, path: path, kind: kind, got: got, client: s.clients[pick.IntN(len(s.clients))]}
+	if body != "" {
+		c.body = strings.NewReader(body)
+	}
+	switch pick.IntN(50) {
+	case 0: // slow
+		c.pause = func() { time.Sleep(300 * time.Millisecond) }
+	case 1:
+		c.goes = true
+	}
+	return s.send(c)
 }
 
 // appointment finds one to write to.
@@ -118,7 +164,7 @@ func (s *scene) appointment(token, id string) string {
 	s.mu.Lock()
 	s.seen[id] = got
 	s.mu.Unlock()
-	resp, err := s.do(context.Background(), s.clients[0], id, token, http.MethodGet, "/Appointment?_count=1", "", "")
+	resp, err := s.do(context.Background(), &call{id: id, token: token, method: http.MethodGet, path: "/Appointment?_count=1", client: s.clients[0]})
 	if err != nil {
 		return "/Appointment/t0"
 	}
@@ -129,45 +175,43 @@ func (s *scene) appointment(token, id string) string {
 	return "/Appointment/t0" // nobody's
 }
 
-func (s *scene) do(ctx context.Context, client *http.Client, id, token, method, path, kind, body string) (*http.Response, error) {
-	var from io.Reader
-	if body != "" {
-		from = strings.NewReader(body)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, s.fhir+path, from)
+func (s *scene) do(ctx context.Context, c *call) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, c.method, s.fhir+c.path, c.body)
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	req.Header.Set("X-Request-Id", id)
-	if kind != "" {
-		req.Header.Set("Content-Type", kind)
+	req.Header.Set("Authorization", "Bearer "+c.token)
+	req.Header.Set("X-Request-Id", c.id)
+	if c.kind != "" {
+		req.Header.Set("Content-Type", c.kind)
 	}
-	return client.Do(req)
+	return c.client.Do(req)
 }
 
-func (s *scene) send(pick *rand.Rand, id, token, method, path, kind, body string, got *received) (what string, served bool) {
+func (s *scene) send(c call) outcome {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	resp, err := s.do(ctx, s.clients[pick.IntN(len(s.clients))], id, token, method, path, kind, body)
+	begun := time.Now()
+	resp, err := s.do(ctx, &c)
 	if err != nil {
-		return "no answer", false
+		return outcome{what: "no answer"}
 	}
-	var pause func()
-	switch pick.IntN(50) {
-	case 0: // slow
-		pause = func() { time.Sleep(300 * time.Millisecond) }
-	case 1: // goes away
-		pause = cancel
+	if c.goes {
+		c.pause = cancel
 	}
-	_, err = s.read(resp, got, pause)
+	_, err = s.read(resp, c.got, c.pause)
+	o := outcome{what: fmt.Sprint(resp.StatusCode), took: time.Since(begun)}
 	switch {
 	case err != nil:
-		return fmt.Sprintf("%d, cut", resp.StatusCode), false
+		o.what += ", cut"
 	case resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusCreated:
-		return fmt.Sprint(resp.StatusCode), true
+		o.served = true
+	case resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable:
+		if resp.Header.Get("Retry-After") == "" {
+			o.what += " without Retry-After"
+		}
 	}
-	return fmt.Sprint(resp.StatusCode), false
+	return o
 }
 
 // read takes the body as it comes and notes whom it names. pause is done after its beginning.

@@ -2,36 +2,60 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	stdlog "log"
 	"os"
-	"strings"
 	"syscall"
 	"time"
 
-	"github.com/halfdoor/halfdoor/certs"
 	"github.com/halfdoor/halfdoor/gateway/demo"
-	"github.com/halfdoor/halfdoor/gateway/vault"
 )
 
-// fault is what goes wrong for a while. play makes it so until ctx ends, and then puts it right.
+// fault is what goes wrong for a while. play makes it so until ctx ends, and then puts it right; shows says what is
+// missing of what clients must have seen of it: a fault that nobody notices tests nothing.
 type fault struct {
-	name string
-	play func(ctx context.Context, s *scene) error
+	name  string
+	play  func(ctx context.Context, s *scene) error
+	shows func(p *phase) error
 }
 
 var faults = []fault{
-	{"ehr-dead", ehrFails(demo.FaultDead)},
-	{"ehr-slow", ehrFails(demo.FaultStall, demo.FaultStallBody)},
-	{"ehr-garbage", ehrFails(demo.FaultInvalidJSON, demo.FaultHTML, demo.FaultCut, demo.FaultWrong, demo.FaultInternal, demo.FaultXML)},
-	{"issuer-down", issuerDown},
-	{"disk-slow", diskSlow},
-	{"reloads", reloads},
-	{"key-rotation", rotation},
+	{"ehr-dead", ehrFails(demo.FaultDead), answers(20, "502", "503")},
+	{"ehr-slow", ehrFails(demo.FaultStall, demo.FaultStallBody), answers(5, "502", "503", "504")},
+	{"ehr-garbage", ehrFails(demo.FaultInvalidJSON, demo.FaultHTML, demo.FaultCut, demo.FaultWrong, demo.FaultInternal, demo.FaultXML), answers(20, "502", "503")},
+	{"issuer-down", issuerDown, answers(20, "503")},
+	{"disk-slow", diskSlow, func(p *phase) error {
+		if p.P50 < slowSync.Seconds()*1e3 {
+			return fmt.Errorf("the disk was not slow: a call took %.0f ms", p.P50)
+		}
+		return nil
+	}},
+	{"reloads", reloads, served},
+	{"key-rotation", rotation, served},
+	{"crowd", crowd, func(p *phase) error { return errors.Join(served(p), answers(5, "slow: 429", "slow: 503")(p)) }},
+}
+
+// answers wants so many percent of the calls to have been answered by one of these statuses.
+func answers(percent int, statuses ...string) func(*phase) error {
+	return func(p *phase) error {
+		n := 0
+		for _, status := range statuses {
+			n += p.Answers[status]
+		}
+		if n*100 < p.Calls*percent {
+			return fmt.Errorf("%d of %d calls were answered %v", n, p.Calls, statuses)
+		}
+		return nil
+	}
+}
+
+func served(p *phase) error {
+	if p.Served == 0 {
+		return errors.New("nothing was served")
+	}
+	return nil
 }
 
 func faultNames() []string {
@@ -87,23 +111,17 @@ func issuerDown(ctx context.Context, s *scene) error {
 	return nil
 }
 
-// diskSlow has a neighbour write and sync on the log's disk as fast as it can.
+// slowSync is how long the log's disk takes for each sync while it is slow.
+const slowSync = 120 * time.Millisecond
+
+// diskSlow has the disk under the access log take its time.
 func diskSlow(ctx context.Context, s *scene) error {
-	f, err := os.Create(s.path("neighbour"))
-	if err != nil {
+	if _, err := fmt.Fprintln(s.orders, slowSync); err != nil {
 		return err
 	}
-	defer os.Remove(f.Name())
-	block := make([]byte, 4<<20)
-	for n := int64(0); ctx.Err() == nil; n = (n + 1) % 16 {
-		if _, err := f.WriteAt(block, n*int64(len(block))); err != nil {
-			return errors.Join(err, f.Close())
-		}
-		if err := f.Sync(); err != nil {
-			return errors.Join(err, f.Close())
-		}
-	}
-	return f.Close()
+	<-ctx.Done()
+	_, err := fmt.Fprintln(s.orders, time.Duration(0))
+	return err
 }
 
 // reloads asks for a reload again and again; every other configuration is one that must be refused.
@@ -123,61 +141,4 @@ func reloads(ctx context.Context, s *scene) error {
 		return s.gateway.Process.Signal(syscall.SIGHUP)
 	})
 	return errors.Join(err, replace(s.cfg.Config, good), s.gateway.Process.Signal(syscall.SIGHUP))
-}
-
-const epochs = "123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0"
-
-// rotation renews every key that is renewed in service: the issuer's, the vault's and the listener's certificate.
-func rotation(ctx context.Context, s *scene) error {
-	if err := errors.Join(s.issuer.Rotate(), s.mint(), s.renewVault()); err != nil {
-		return err
-	}
-	if _, err := certs.Development(s.path("certs"), []string{"127.0.0.1"}, time.Now); err != nil {
-		return err
-	}
-	if err := s.gateway.Process.Signal(syscall.SIGHUP); err != nil {
-		return err
-	}
-	<-ctx.Done()
-	return nil
-}
-
-// renewVault gives the keyset another primary key; the others go on opening.
-func (s *scene) renewVault() error {
-	file := s.path("keys/token-keyset.json")
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	fresh, err := vault.NewKeyset(rand.Reader, time.Now())
-	if err != nil {
-		return err
-	}
-	var old, added map[string]any
-	if err := errors.Join(json.Unmarshal(text, &old), json.Unmarshal(fresh, &added)); err != nil {
-		return err
-	}
-	keys, ok := old["keys"].([]any)
-	more, also := added["keys"].([]any)
-	if !ok || !also || len(keys) >= len(epochs) || len(more) != 1 {
-		return fmt.Errorf("a keyset of another form, or with too many keys: %d", len(keys))
-	}
-	used := map[string]bool{}
-	for _, k := range keys {
-		key := k.(map[string]any)
-		key["status"] = "enabled"
-		used[fmt.Sprint(key["epoch"])] = true
-	}
-	for epoch := range strings.SplitSeq(epochs, "") {
-		if !used[epoch] {
-			more[0].(map[string]any)["epoch"] = epoch
-			break
-		}
-	}
-	old["keys"] = append(keys, more[0])
-	out, err := json.Marshal(old)
-	if err != nil {
-		return err
-	}
-	return replace(file, out)
 }

@@ -28,7 +28,7 @@ func main() {
 		SilenceUsage:  true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(filterCommand(), logCommand(), gatewayCommand(), engineCommand(), soakCommand())
+	root.AddCommand(filterCommand(), logCommand(), gatewayCommand(), engineCommand(), soakCommand(), soakedCommand())
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := root.ExecuteContext(ctx); err != nil {

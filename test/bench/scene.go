@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"errors"
@@ -13,12 +11,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/halfdoor/halfdoor/certs"
 	"github.com/halfdoor/halfdoor/gateway"
@@ -34,26 +33,37 @@ type scene struct {
 	fhir    string // base URL
 	admin   string // origin
 	secret  string // the administrators' token
+	listens string // host:port
+	trust   *tls.Config
 	gateway *exec.Cmd
+	orders  io.Writer // to it
 	ended   chan error
+	ceiling int64  // of its memory, in bytes
+	cgroup  string // that it is put into; empty: it is told of the ceiling, and nobody else keeps it to that
 
 	sandbox *demo.EHR
 	ehr     *demo.Faulty
 	issuer  *demo.Issuer
 	down    atomic.Bool // the issuer
+	crowded atomic.Bool
+	shown   atomic.Bool // the EHR, the newest of its tokens
 	servers []*http.Server
 
-	mu     sync.Mutex
-	tokens []string // the newest last; older ones are still good
-	seen   map[string]*received
-	calls  int
+	mu       sync.Mutex
+	tokens   []string // the newest last; older ones are still good
+	bearers  []string // that the EHR takes, likewise
+	stranger string   // a token of the crowd's client
+	seen     map[string]*received
+	calls    int
+	phased   *phase
 
 	rate    int
 	clients []*http.Client
+	slow    []*http.Client
 }
 
-func newScene(ctx context.Context, r *soakRun) (_ *scene, err error) {
-	s := &scene{seen: map[string]*received{}, rate: r.rate, ended: make(chan error, 1)}
+func newScene(r *soakRun) (_ *scene, err error) {
+	s := &scene{seen: map[string]*received{}, rate: r.rate, ended: make(chan error, 1), ceiling: r.memory << 20, cgroup: r.cgroup}
 	if s.dir, err = os.MkdirTemp("", "halfdoor-soak-"); err != nil {
 		return nil, err
 	}
@@ -62,19 +72,10 @@ func newScene(ctx context.Context, r *soakRun) (_ *scene, err error) {
 			err = errors.Join(err, s.close())
 		}
 	}()
-	bin := r.command
-	if bin == "" {
-		bin = filepath.Join(s.dir, "halfdoor")
-		build := exec.CommandContext(ctx, "go", "build", "-o", bin, ".")
-		build.Dir = r.root
-		if out, err := build.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("go build: %w\n%s", err, out)
-		}
-	}
 	if err := s.prepare(); err != nil {
 		return nil, err
 	}
-	return s, s.start(bin)
+	return s, s.start()
 }
 
 // prepare makes the issuer, the EHR and the configuration.
@@ -95,7 +96,7 @@ func (s *scene) prepare() error {
 	if err != nil {
 		return err
 	}
-	s.fhir, s.admin = "https://"+front+"/fhir", "http://"+back
+	s.listens, s.fhir, s.admin = front, "https://"+front+"/fhir", "http://"+back
 	s.sandbox = demo.NewEHR(demo.EHROptions{Seed: 1, BaseURL: "http://" + ehrL.Addr().String() + demo.BasePath})
 	s.ehr = demo.NewFaulty(s.sandbox)
 	clients, err := demo.DeskClients(rand.Reader, demo.AppOptions{})
@@ -115,9 +116,13 @@ func (s *scene) prepare() error {
 		return err
 	}
 	if err := s.edit(func(y string) string {
-		y = strings.Replace(y, "issuers:", "    timeouts: {connect: 1s, header: 1s, idle: 1s, total: 5s}\nissuers:", 1)
-		return y + "  segment_size: 4MiB\nlimits: {patients_per_hour: 0, write_timeout: 2s}\n"
+		// A crowd's calls may be more than the defaults let in, so that memory is what has to hold them off.
+		y = strings.Replace(y, "issuers:", "    bearer: file:"+bearerFile+"\n    max_connections: 400\n    load: {requests: 400}\n    timeouts: {connect: 1s, header: 1s, idle: 1s, total: 5s}\nissuers:", 1)
+		return y + "  segment_size: 4MiB\nlimits: {patients_per_hour: 0, write_timeout: 2s, client_concurrency: 500}\n"
 	}); err != nil {
+		return err
+	}
+	if err := s.renewBearer(); err != nil {
 		return err
 	}
 	secret, err := os.ReadFile(s.cfg.Admin)
@@ -135,7 +140,7 @@ func (s *scene) prepare() error {
 		}
 		s.issuer.ServeHTTP(w, r)
 	}))
-	s.serve(ehrL, s.ehr)
+	s.serve(ehrL, s.guarded(s.large(s.ehr)))
 	if err := s.mint(); err != nil {
 		return err
 	}
@@ -143,16 +148,32 @@ func (s *scene) prepare() error {
 	if err != nil {
 		return err
 	}
+	s.trust = &tls.Config{RootCAs: roots, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS12}
 	for _, http2 := range []bool{true, false} {
-		protocols := new(http.Protocols)
-		protocols.SetHTTP1(!http2)
-		protocols.SetHTTP2(http2)
-		s.clients = append(s.clients, &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
-			TLSClientConfig: &tls.Config{RootCAs: roots}, Protocols: protocols, MaxIdleConnsPerHost: 64,
-		}})
+		s.clients, s.slow = append(s.clients, s.client(http2, 0)), append(s.slow, s.client(http2, 64<<10))
 	}
 	return nil
 }
+
+// client speaks one protocol; buffer is how many bytes it takes before anybody reads them, 0 for the usual number.
+func (s *scene) client(http2 bool, buffer int) *http.Client {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(!http2)
+	protocols.SetHTTP2(http2)
+	dialer := net.Dialer{}
+	t := &http.Transport{TLSClientConfig: s.trust.Clone(), Protocols: protocols, MaxIdleConnsPerHost: 64}
+	if buffer > 0 {
+		dialer.Control = func(_, _ string, c syscall.RawConn) (err error) {
+			return errors.Join(c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, buffer) }), err)
+		}
+		t.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: buffer}
+	}
+	t.DialContext = dialer.DialContext
+	return &http.Client{Timeout: 30 * time.Second, Transport: t}
+}
+
+// bearerFile is the gateway's own token for the EHR.
+const bearerFile = "keys/ehr.token"
 
 func (s *scene) path(name string) string { return filepath.Join(filepath.Dir(s.cfg.Config), name) }
 
@@ -198,18 +219,11 @@ func (s *scene) mint() error {
 	return nil
 }
 
-// start runs "halfdoor serve" and waits until it is ready.
-func (s *scene) start(bin string) error {
-	s.gateway = exec.Command(bin, "serve", "--config", s.cfg.Config)
-	log, err := os.Create(s.path("gateway.log"))
-	if err != nil {
+// start runs the gateway and waits until it is ready.
+func (s *scene) start() error {
+	if err := s.launch(); err != nil {
 		return err
 	}
-	s.gateway.Stderr = log
-	if err := s.gateway.Start(); err != nil {
-		return errors.Join(err, log.Close())
-	}
-	go func() { s.ended <- errors.Join(s.gateway.Wait(), log.Close()) }()
 	return s.until(time.Minute, "the gateway to be ready", func() bool {
 		text, err := s.ask("/readyz", false)
 		return err == nil && strings.HasPrefix(text, "ready")
@@ -255,87 +269,6 @@ func (s *scene) ask(path string, secret bool) (string, error) {
 		err = fmt.Errorf("%s: %s", path, resp.Status)
 	}
 	return string(body), err
-}
-
-// quiet lets go of all connections, waits until no call is under way and the goroutines have ended, and tells what the
-// process holds then.
-func (s *scene) quiet(ctx context.Context) (state, error) {
-	s.ehr.Release()
-	for _, srv := range s.servers { // what the gateway keeps open to them differs by chance
-		srv.SetKeepAlivesEnabled(false)
-		defer srv.SetKeepAlivesEnabled(true)
-	}
-	var last state
-	same := 0
-	err := s.until(90*time.Second, "calls and connections to end", func() bool {
-		if ctx.Err() != nil {
-			return true
-		}
-		for _, c := range s.clients {
-			c.CloseIdleConnections()
-		}
-		now, calls, err := s.state()
-		if err != nil || calls > 0 {
-			return false
-		}
-		if now.Goroutines == last.Goroutines && now.Descriptors == last.Descriptors {
-			same++
-		} else {
-			same = 0
-		}
-		last = now
-		return same >= 20 // a second: no timer of the protocols' is left
-	})
-	if err = errors.Join(err, ctx.Err()); err != nil {
-		return last, fmt.Errorf("%w; the process holds %+v", err, last)
-	}
-	for range 2 { // what is pooled outlives the first
-		if _, err := s.ask("/debug/pprof/heap?gc=1", true); err != nil {
-			return last, err
-		}
-	}
-	last, _, err = s.state()
-	return last, err
-}
-
-// state reads the process's own figures.
-func (s *scene) state() (now state, calls int, err error) {
-	text, err := s.ask("/metrics", false)
-	if err != nil {
-		return now, 0, err
-	}
-	found := 0
-	lines := bufio.NewScanner(strings.NewReader(text))
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		name, value, _ := strings.Cut(lines.Text(), " ")
-		n, err := strconv.ParseFloat(value, 64)
-		if err != nil {
-			continue
-		}
-		found++
-		switch name {
-		case "go_goroutines":
-			now.Goroutines = int(n)
-		case "process_open_fds":
-			now.Descriptors = int(n)
-		case "go_memstats_heap_alloc_bytes":
-			now.HeapMB = n / 1e6
-		case "process_resident_memory_bytes":
-			now.ResidentMB = n / 1e6
-		case "halfdoor_calls_in_flight":
-			calls = int(n)
-		default:
-			found--
-		}
-	}
-	if err := lines.Err(); err != nil {
-		return now, 0, err
-	}
-	if found != 5 {
-		return now, 0, fmt.Errorf("%d of 5 metrics are there", found)
-	}
-	return now, calls, nil
 }
 
 // stop ends the gateway as an operator does.

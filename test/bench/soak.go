@@ -19,9 +19,9 @@ import (
 type soakRun struct {
 	length        time.Duration
 	rate          int    // calls a second
-	command       string // a halfdoor that is built already
+	memory        int64  // MiB that the gateway may have
+	cgroup        string // that the gateway is put into
 	json          bool
-	root          string
 	out, progress io.Writer
 }
 
@@ -30,10 +30,10 @@ func soakCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "soak",
 		Short: "A gateway under load while everything around it fails, and whether it is whole in the end",
-		Long: `Builds the command and serves with it, loads it with searches, reads, batches, writes, slow clients and
-clients that go away, and switches faults on and off meanwhile. In the end every body that a client
-got has its record, the log verifies, and the process has no more goroutines, descriptors and
-memory than after its warm-up.
+		Long: `Serves with a gateway of its own, loads it with searches, reads, batches, writes, slow clients and
+clients that go away, and switches faults on and off meanwhile. In the end each fault was felt, every
+body that a client got has its record, the log verifies, the process was never larger than --memory,
+and it has no more goroutines, descriptors and memory than after its warm-up.
 
   faults  ` + strings.Join(faultNames(), " "),
 		Example: "  go run ./test/bench soak --for 10m\n  go run ./test/bench soak --for 30s --rate 50",
@@ -43,9 +43,9 @@ memory than after its warm-up.
 	flags := cmd.Flags()
 	flags.DurationVar(&r.length, "for", 10*time.Minute, "how long the load goes on")
 	flags.IntVar(&r.rate, "rate", 100, "calls a second")
-	flags.StringVar(&r.command, "command", "", "a `FILE` to serve with, instead of building one")
+	flags.Int64Var(&r.memory, "memory", 256, "`MIB` that the gateway may have: it is told so as by a container, and measured")
+	flags.StringVar(&r.cgroup, "cgroup", "", "`FOLDER` of a cgroup with a limit of its own that the gateway is put into, in place of --memory")
 	flags.BoolVar(&r.json, "json", false, "print a line of JSON per phase, and one at the end")
-	flags.StringVar(&r.root, "root", ".", "the project's root, where the command is built")
 	return cmd
 }
 
@@ -54,9 +54,19 @@ type phase struct {
 	Phase   string         `json:"phase"`
 	Calls   int            `json:"calls"`
 	Served  int            `json:"served"` // with 200 or 201, whole
+	P50     float64        `json:"p50_ms"` // of what was served
+	P99     float64        `json:"p99_ms"`
 	Answers map[string]int `json:"answers"`
 
-	failed error // to play the fault
+	took   []time.Duration
+	failed error // to play the fault, or to make anybody feel it
+}
+
+func (p *phase) quantile(q float64) float64 {
+	if len(p.took) == 0 {
+		return 0
+	}
+	return p.took[int(q*float64(len(p.took)-1))].Seconds() * 1e3
 }
 
 // soakEnd is what the soak came to.
@@ -67,6 +77,8 @@ type soakEnd struct {
 	Records   int      `json:"records"`
 	Before    state    `json:"before"`
 	After     state    `json:"after"`
+	PeakMB    float64  `json:"peak_mb"` // resident, at the most
+	CeilingMB float64  `json:"ceiling_mb"`
 	Complaint []string `json:"complaints"`
 }
 
@@ -82,7 +94,7 @@ func (r *soakRun) soak(ctx context.Context) (err error) {
 	if r.length < 5*time.Second || r.rate < 1 {
 		return errors.New("a soak takes at least 5 seconds, and a call a second")
 	}
-	s, err := newScene(ctx, r)
+	s, err := newScene(r)
 	if err != nil {
 		return err
 	}
@@ -103,7 +115,7 @@ func (r *soakRun) soak(ctx context.Context) (err error) {
 			if time.Since(begun) >= r.length-warm || ctx.Err() != nil {
 				break
 			}
-			p := s.phase(ctx, f.name, f.play, each)
+			p := s.phase(ctx, f.name, &f, each)
 			r.tell(p)
 			if p.failed != nil {
 				end.Complaint = append(end.Complaint, f.name+": "+p.failed.Error())
@@ -121,7 +133,25 @@ func (r *soakRun) soak(ctx context.Context) (err error) {
 	if end.After, err = s.quiet(ctx); err != nil {
 		return err
 	}
+	// The runtime gives memory back little by little.
+	if err := s.until(2*time.Minute, "memory to be given back", func() bool {
+		now, _, err := s.state()
+		if err == nil {
+			end.After.ResidentMB = now.ResidentMB
+		}
+		return err == nil && now.ResidentMB <= end.Before.mostResident()
+	}); err != nil {
+		end.Complaint = append(end.Complaint, err.Error())
+	}
 	end.Complaint = append(end.Complaint, grown(end.Before, end.After)...)
+	peak, err := s.peak()
+	if err != nil {
+		return err
+	}
+	end.PeakMB, end.CeilingMB = float64(peak)/1e6, float64(s.ceiling)/1e6
+	if peak > s.ceiling {
+		end.Complaint = append(end.Complaint, fmt.Sprintf("%.1f MB resident, of %.1f that it may have", end.PeakMB, end.CeilingMB))
+	}
 	if err := s.stop(); err != nil {
 		end.Complaint = append(end.Complaint, "the gateway did not end well: "+err.Error())
 	}
@@ -150,13 +180,16 @@ func grown(before, after state) (found []string) {
 	if after.HeapMB > before.HeapMB*1.25+8 {
 		found = append(found, fmt.Sprintf("%.1f MB of heap, before %.1f", after.HeapMB, before.HeapMB))
 	}
-	if after.ResidentMB > before.ResidentMB*1.5+32 {
+	if after.ResidentMB > before.mostResident() {
 		found = append(found, fmt.Sprintf("%.1f MB resident, before %.1f", after.ResidentMB, before.ResidentMB))
 	}
 	return found
 }
 
-func (r *soakRun) tell(p phase) {
+// mostResident is what may be resident where so much was before.
+func (s *state) mostResident() float64 { return s.ResidentMB*1.5 + 32 }
+
+func (r *soakRun) tell(p *phase) {
 	if r.json {
 		_ = json.NewEncoder(r.out).Encode(p) // a reader that is gone is not the soak's concern
 		return
@@ -165,7 +198,7 @@ func (r *soakRun) tell(p phase) {
 	for _, what := range slices.Sorted(maps.Keys(p.Answers)) {
 		parts = append(parts, fmt.Sprintf("%s: %d", what, p.Answers[what]))
 	}
-	fmt.Fprintf(r.out, "%-18s %5d calls, %5d served   %s\n", p.Phase, p.Calls, p.Served, strings.Join(parts, ", "))
+	fmt.Fprintf(r.out, "%-18s %5d calls, %5d served, p50 %4.0f ms, p99 %4.0f   %s\n", p.Phase, p.Calls, p.Served, p.P50, p.P99, strings.Join(parts, ", "))
 }
 
 func (r *soakRun) conclude(end soakEnd) error {
@@ -173,8 +206,9 @@ func (r *soakRun) conclude(end soakEnd) error {
 		return json.NewEncoder(r.out).Encode(end)
 	}
 	_, err := fmt.Fprintf(r.out, "\n%d calls; %d bodies that name %d patients, each in one of %d records; the log verifies\n"+
+		"at most %.1f MB resident, of %.1f that it may have\n"+
 		"            goroutines  descriptors  live heap  resident\nbefore %15d %12d %7.1f MB %6.1f MB\nafter  %15d %12d %7.1f MB %6.1f MB\n",
-		end.Calls, end.Bodies, end.Patients, end.Records,
+		end.Calls, end.Bodies, end.Patients, end.Records, end.PeakMB, end.CeilingMB,
 		end.Before.Goroutines, end.Before.Descriptors, end.Before.HeapMB, end.Before.ResidentMB,
 		end.After.Goroutines, end.After.Descriptors, end.After.HeapMB, end.After.ResidentMB)
 	for _, complaint := range end.Complaint {

@@ -102,3 +102,19 @@ func TestGrown(t *testing.T) {
 		}
 	}
 }
+
+// TestShows: a fault that clients have not felt is told.
+func TestShows(t *testing.T) {
+	quiet := &phase{Calls: 10, Served: 10, P50: 1, Answers: map[string]int{"200": 10}}
+	for _, f := range faults {
+		if err := f.shows(quiet); (err == nil) != (f.name == "reloads" || f.name == "key-rotation") { // of which nobody is to feel anything
+			t.Errorf("%s: %v", f.name, err)
+		}
+		if err := f.shows(&phase{Calls: 10, P50: 200, Served: 2, Answers: map[string]int{"502": 4, "503": 4, "slow: 503": 4, "200": 2}}); err != nil {
+			t.Errorf("%s: %v", f.name, err)
+		}
+	}
+	if served(&phase{}) == nil {
+		t.Error("nothing was served, and nobody says so")
+	}
+}
