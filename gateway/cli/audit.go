@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -147,14 +147,14 @@ func byRealID(config, ehr string, q accesslog.Query) ([]accesslog.Query, *access
 }
 
 func printTable(c *cobra.Command, r *reader, queries []accesslog.Query) error {
-	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "SEQ\tTIME\tKIND\tSTATUS\tCODE\tCLIENT\tSUBJECT\tWHAT\tTICKET\tDATASET\tPATIENTS\tCORRELATION")
+	w := newTable(c.OutOrStdout())
+	if err := w.row("SEQ", "TIME", "KIND", "STATUS", "CODE", "CLIENT", "SUBJECT", "WHAT", "TICKET", "DATASET", "PATIENTS", "CORRELATION"); err != nil {
+		return err
+	}
 	err := r.each(func(e accesslog.Entry) error {
 		what := strings.Trim(e.Request.Interaction+" "+e.Request.Type, " ")
-		_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", e.Place(),
-			e.Time.Format(time.RFC3339), e.Kind, e.Status, safe(e.Code), safe(e.Actor.Client), safe(e.Actor.Subject),
-			what, safe(e.Ticket.ID), safe(e.Policy.Dataset), len(e.Patients), safe(e.Correlation))
-		return err
+		return w.row(e.Place(), e.Time.Format(time.RFC3339), string(e.Kind), strconv.Itoa(e.Status), safe(e.Code), safe(e.Actor.Client), safe(e.Actor.Subject),
+			what, safe(e.Ticket.ID), safe(e.Policy.Dataset), strconv.Itoa(len(e.Patients)), safe(e.Correlation))
 	}, queries...)
-	return errors.Join(err, w.Flush())
+	return errors.Join(err, w.end())
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -75,7 +74,7 @@ records say whom an answer was about, not which part of it.
 			w := c.OutOrStdout()
 			switch format {
 			case "table":
-				rows = &tableRows{tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)}
+				rows = tableRows{newTable(w)}
 			case "csv":
 				rows = csvRows{csv.NewWriter(w)}
 			case "html":
@@ -121,20 +120,19 @@ type rows interface {
 	end(incomplete bool) error
 }
 
-type tableRows struct{ *tabwriter.Writer }
+type tableRows struct{ *table }
 
-func (t *tableRows) begin() error { return t.row(disclosureHead) }
+func (t tableRows) begin() error { return t.row(disclosureHead) }
 
-func (t *tableRows) row(d disclosure) error {
+func (t tableRows) row(d disclosure) error {
 	cells := d.cells()
 	for i := range cells {
 		cells[i] = safe(cells[i])
 	}
-	_, err := io.WriteString(t, strings.Join(cells, "\t")+"\n")
-	return err
+	return t.table.row(cells...)
 }
 
-func (t *tableRows) end(bool) error { return t.Flush() }
+func (t tableRows) end(bool) error { return t.table.end() }
 
 type csvRows struct{ *csv.Writer }
 
