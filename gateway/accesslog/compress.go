@@ -17,7 +17,7 @@ import (
 // the file itself is there, or the whole compressed one is. stop ends it early, without a result.
 func compress(fs FS, dir string, n int, stop <-chan struct{}) error {
 	name, packed := filepath.Join(dir, segmentName(n)), filepath.Join(dir, compressedName(n))
-	src, err := os.Open(name)
+	src, err := openRegular(name)
 	if err != nil {
 		return err
 	}

@@ -50,7 +50,7 @@ type compressedSegment struct {
 }
 
 func openCompressed(name string) (*compressedSegment, error) {
-	f, err := os.Open(name)
+	f, err := openRegular(name)
 	if err != nil {
 		return nil, err
 	}

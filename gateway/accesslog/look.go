@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 )
 
@@ -111,7 +110,7 @@ func (l *Log) readFrom(old *state, of layout, marks []mark) (*find, error) {
 
 // readState reads the frontier. One that is missing or wrong only costs time.
 func (l *Log) readState() (*state, error) {
-	message, err := os.ReadFile(filepath.Join(l.dir, stateFile))
+	message, err := readSmall(filepath.Join(l.dir, stateFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -128,7 +127,7 @@ func (l *Log) readState() (*state, error) {
 // readSigned reads the checkpoint. It returns nil where there never was a log, and size -1 for a
 // checkpoint that a power cut has emptied, where the frontier can take its place.
 func (l *Log) readSigned(of layout, old *state) (*checkpoint, error) {
-	message, err := os.ReadFile(filepath.Join(l.dir, checkpointFile))
+	message, err := readSmall(filepath.Join(l.dir, checkpointFile))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		for n := of.first; n <= of.last; n++ {

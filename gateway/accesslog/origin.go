@@ -2,14 +2,13 @@ package accesslog
 
 import (
 	"bytes"
-	"os"
 	"path/filepath"
 )
 
 // Origin returns the name of the log in a folder, as its checkpoint has it. It checks no signature:
 // [Verify] does.
 func Origin(dir string) (string, error) {
-	message, err := os.ReadFile(filepath.Join(dir, checkpointFile))
+	message, err := readSmall(filepath.Join(dir, checkpointFile))
 	if err != nil {
 		return "", err
 	}

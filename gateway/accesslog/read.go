@@ -73,6 +73,12 @@ func (s *scan) segment(n int) int {
 	if errors.Is(err, errCompressed) {
 		return s.unpacked(n, err)
 	}
+	if d := (*Damage)(nil); errors.As(err, &d) {
+		if !s.yield(nil, err) {
+			return 0
+		}
+		return n + 1
+	}
 	if err != nil {
 		s.yield(nil, err)
 		return 0

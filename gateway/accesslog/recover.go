@@ -175,7 +175,7 @@ func (l *Log) rewrite(f *find, name string) error {
 }
 
 func readRange(name string, offset, size int64) ([]byte, error) {
-	f, err := os.Open(name)
+	f, err := openRegular(name)
 	if err != nil {
 		return nil, err
 	}

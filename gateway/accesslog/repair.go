@@ -76,7 +76,7 @@ func Repair(ctx context.Context, o Options) (*Repaired, error) {
 
 // signatures are what this log's keys have signed of its size and root.
 func (l *Log) signatures(of layout) (marks []mark, err error) {
-	message, err := os.ReadFile(filepath.Join(l.dir, checkpointFile))
+	message, err := readSmall(filepath.Join(l.dir, checkpointFile))
 	if err == nil {
 		if c, err := parseCheckpoint(message, l.keys); err == nil {
 			marks = append(marks, mark{c, "the checkpoint"})

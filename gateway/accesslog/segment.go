@@ -78,7 +78,7 @@ func listSegments(dir string, of keys) (layout, error) {
 
 // readRetained reads what retention left; nil where it has removed nothing.
 func readRetained(dir string, of keys) (*state, error) {
-	message, err := os.ReadFile(filepath.Join(dir, retainedFile))
+	message, err := readSmall(filepath.Join(dir, retainedFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -31,7 +31,7 @@ func (p plainSegment) size() (int64, error) {
 func openStored(dir string, n int) (stored, error) {
 	// The file may give way to the compressed one between the two looks, but not the other way round.
 	for range 2 {
-		f, err := os.Open(filepath.Join(dir, segmentName(n)))
+		f, err := openRegular(filepath.Join(dir, segmentName(n)))
 		if err == nil {
 			return plainSegment{f}, nil
 		}

@@ -79,7 +79,7 @@ func readTip(dir string, of keys) (newest *signing, broken bool, err error) {
 	name := filepath.Join(dir, tipFile)
 	var before []byte
 	for range tipReads {
-		all, err := os.ReadFile(name)
+		all, err := readSmall(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, false, nil
 		}

@@ -162,7 +162,7 @@ func (v *Verified) remark(torn int64, foreign []string, kept bool) {
 
 // readCheckpoint reads and checks the folder's checkpoint, the file of that name.
 func readCheckpoint(dir string, of keys) (signing, error) {
-	message, err := os.ReadFile(filepath.Join(dir, checkpointFile))
+	message, err := readSmall(filepath.Join(dir, checkpointFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, e := os.Stat(dir); e != nil {
 			return signing{}, e

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -45,7 +44,7 @@ func (l *Log) Checkpoint() (*Signed, error) {
 
 // WithCosignatures is a checkpoint with the cosignatures that it has already.
 func (l *Log) WithCosignatures(of *Signed) []byte {
-	kept, err := os.ReadFile(filepath.Join(l.dir, witnessedFile(of.Size)))
+	kept, err := readSmall(filepath.Join(l.dir, witnessedFile(of.Size)))
 	text := of.Message[:bytes.Index(of.Message, []byte("\n\n"))+2]
 	if err != nil || !bytes.HasPrefix(kept, text) || len(kept) > maxCheckpoint/2 {
 		return of.Message
@@ -67,7 +66,7 @@ func (l *Log) KeepWitnessed(size int64, message []byte) error {
 func (l *Log) SetAsideWitnessed(d *Damage) error {
 	name := filepath.Join(l.dir, d.File)
 	sum := "cannot be read"
-	if content, err := os.ReadFile(name); err == nil {
+	if content, err := readSmall(name); err == nil {
 		sum = fmt.Sprintf("has the SHA-256 %x", sha256.Sum256(content))
 	}
 	aside := d.File + damagedSuffix
@@ -220,7 +219,7 @@ func numbered(dir, prefix string) ([]numberedFile, error) {
 		if err != nil {
 			continue // of another name: a file that is being written
 		}
-		message, err := os.ReadFile(name)
+		message, err := readSmall(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // superseded just now
 		}

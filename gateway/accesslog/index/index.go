@@ -143,6 +143,11 @@ func sum(name string) (string, error) {
 
 // check compares the file with its sum.
 func check(dir string) error {
+	for _, name := range []string{fileName, sumName} { // a pipe in its place would keep a reader for ever
+		if info, err := os.Stat(filepath.Join(dir, name)); err == nil && !info.Mode().IsRegular() {
+			return unusable("%s is no file", name)
+		}
+	}
 	got, err := sum(filepath.Join(dir, fileName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return ErrNone
