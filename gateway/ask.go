@@ -86,7 +86,7 @@ func (q *query) send(ctx context.Context, c *call, path, raw string) (*upstream.
 
 // fetch asks the EHR for a resource, or one of its pages, without what is not to be in it.
 func (q *query) fetch(ctx context.Context, c *call, path, raw string) (*upstream.Response, error) {
-	ask := upstream.Call{Method: http.MethodGet, Path: path, Query: raw, Header: c.ids.headers(), Body: q.body, Caller: q.admission.token}
+	ask := upstream.Call{Method: http.MethodGet, Path: path, Query: raw, Correlation: c.ids.outgoing(), Body: q.body, Caller: q.admission.token}
 	if q.body != nil {
 		ask.Method = http.MethodPost
 	}

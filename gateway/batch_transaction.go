@@ -210,7 +210,7 @@ func (t *transaction) send(ctx context.Context, body []byte) (*upstream.Response
 	}
 	t.bears(unknown)
 	resp, err := t.route.ehr.Do(context.WithoutCancel(ctx), upstream.Call{
-		Method: http.MethodPost, Body: body, Return: "representation", Header: t.ids.headers(), Caller: t.token,
+		Method: http.MethodPost, Body: body, Return: "representation", Correlation: t.ids.outgoing(), Caller: t.token,
 	})
 	t.bears(arrived(resp, err))
 	switch {

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+
+	"github.com/halfdoor/halfdoor/gateway/upstream"
 )
 
 // correlation is how one call is found again: in the answer, in the access record, in the
@@ -21,24 +23,25 @@ type correlation struct {
 // correlate takes the ids that the client sent where they are well formed, and makes the others.
 func correlate(h http.Header) correlation {
 	c := correlation{request: plainID(h.Get("X-Request-Id")), correlation: plainID(h.Get("X-Correlation-Id"))}
+	made := randomHex()
 	if c.request == "" {
-		c.request = randomHex(16)
+		c.request = made[:32]
 	}
 	if c.correlation == "" {
 		c.correlation = c.request
 	}
 	trace, flags, ok := parseTraceparent(h.Get("Traceparent"))
 	if !ok {
-		trace, flags = randomHex(16), "00"
+		trace, flags = made[32:64], "00"
 	}
 	c.trace = trace
-	c.parent = "00-" + trace + "-" + randomHex(8) + "-" + flags
+	c.parent = "00-" + trace + "-" + made[64:] + "-" + flags
 	return c
 }
 
-// headers are what the EHR is told, and nothing else of the client's.
-func (c correlation) headers() map[string]string {
-	return map[string]string{"X-Request-Id": c.request, "X-Correlation-Id": c.correlation, "traceparent": c.parent}
+// outgoing is what the EHR is told, and nothing else of the client's.
+func (c correlation) outgoing() upstream.Correlation {
+	return upstream.Correlation{Request: c.request, Correlation: c.correlation, Traceparent: c.parent}
 }
 
 // plainID accepts an id of up to 64 letters, digits, dots, hyphens and underscores: one
@@ -80,10 +83,13 @@ func lowerHex(s string) bool {
 	return true
 }
 
-func randomHex(bytes int) string {
-	var b [16]byte
-	rand.Read(b[:bytes]) // never fails: crypto/rand aborts the process instead
-	return hex.EncodeToString(b[:bytes])
+// randomHex is 80 random digits, for all the ids of a call.
+func randomHex() string {
+	var b [40]byte
+	rand.Read(b[:]) // never fails: crypto/rand aborts the process instead
+	var text [2 * len(b)]byte
+	hex.Encode(text[:], b[:])
+	return string(text[:])
 }
 
 // source is the client's address. X-Forwarded-For is read only from configured proxies,
@@ -98,6 +104,9 @@ func source(r *http.Request, proxies []netip.Prefix) string {
 		return ""
 	}
 	peer = peer.Unmap().WithZone("")
+	if !within(peer, proxies) {
+		return peer.String()
+	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(hops) - 1; i >= 0 && within(peer, proxies); i-- {
 		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))

@@ -37,7 +37,7 @@ func (w *change) send(ctx context.Context) (*upstream.Response, error) {
 // outgoing is what the EHR is sent.
 func (w *change) outgoing() upstream.Call {
 	req := w.ask.req
-	c := upstream.Call{Method: http.MethodPut, Path: req.Type + "/" + w.id, IfMatch: w.version, Body: w.body, Header: w.ids.headers(), Caller: w.ask.token}
+	c := upstream.Call{Method: http.MethodPut, Path: req.Type + "/" + w.id, IfMatch: w.version, Body: w.body, Correlation: w.ids.outgoing(), Caller: w.ask.token}
 	switch req.Interaction {
 	case fhir.Create:
 		c.Method, c.Path, c.IfNoneExist = http.MethodPost, req.Type, w.absent

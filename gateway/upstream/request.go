@@ -2,7 +2,9 @@ package upstream
 
 import (
 	"bytes"
+	"context"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -56,29 +58,23 @@ func (e *EHR) outgoing(c *Call) (*outgoing, error) {
 	if !validQuery(c.Query) {
 		return nil, invalid("query is not of a URL's grammar")
 	}
-	header := make(http.Header, 8)
-	header.Set("Accept", "application/fhir+json")
-	header.Set("Accept-Encoding", accepted)
-	header.Set("User-Agent", e.o.Product)
-	for name, value := range c.Header {
-		switch name = http.CanonicalHeaderKey(name); name {
-		case "X-Request-Id", "X-Correlation-Id", "Traceparent":
-		default:
-			return nil, invalid("header is not a correlation header")
+	header := maps.Clone(e.always)
+	ids := []string{c.Correlation.Request, c.Correlation.Correlation, c.Correlation.Traceparent}
+	for i, name := range [...]string{"X-Request-Id", "X-Correlation-Id", "Traceparent"} {
+		if ids[i] == "" {
+			continue
 		}
-		if value == "" || len(value) > maxCorrelation || !visible(value, "") {
+		if len(ids[i]) > maxCorrelation || !visible(ids[i], "") {
 			return nil, invalid("correlation header is not visible ASCII of a sensible length")
 		}
-		if _, twice := header[name]; twice {
-			return nil, invalid("correlation header is given twice")
-		}
-		header.Set(name, value)
+		header[name] = ids[i : i+1 : i+1]
 	}
 	out.header = header
-	for name, value := range map[string]string{"If-Match": c.IfMatch, "If-None-Exist": c.IfNoneExist} {
-		if value != "" {
-			header.Set(name, value)
-		}
+	if c.IfMatch != "" {
+		header.Set("If-Match", c.IfMatch)
+	}
+	if c.IfNoneExist != "" {
+		header.Set("If-None-Exist", c.IfNoneExist)
 	}
 	if c.Return != "" {
 		header.Set("Prefer", "return="+c.Return)
@@ -105,7 +101,7 @@ func (o *outgoing) show(token Secret) {
 }
 
 // to is the HTTP request of a call to an address.
-func (o *outgoing) to(a *address) *http.Request {
+func (o *outgoing) to(ctx context.Context, a *address) *http.Request {
 	target := url.URL{Scheme: a.base.Scheme, Host: a.base.Host, Path: a.base.Path + o.path, RawQuery: o.call.Query}
 	if o.rawPath != "" {
 		target.RawPath = a.base.Path + o.rawPath
@@ -113,7 +109,7 @@ func (o *outgoing) to(a *address) *http.Request {
 	if target.Path == "" {
 		target.Path = "/"
 	}
-	req := &http.Request{
+	req := http.Request{
 		Method: o.call.Method, URL: &target, Host: target.Host, Header: o.header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
@@ -121,7 +117,7 @@ func (o *outgoing) to(a *address) *http.Request {
 		// There is no GetBody, and no Idempotency-Key goes out: with them net/http would send it again by itself.
 		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(o.call.Body)), int64(len(o.call.Body))
 	}
-	return req
+	return req.WithContext(ctx)
 }
 
 // validPath says whether a path is segments of FHIR's characters with single slashes between: nothing that a URL

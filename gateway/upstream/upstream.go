@@ -51,7 +51,8 @@ type EHR struct {
 	gate      *gate
 	bases     []string
 	transport *http.Transport
-	tokens    *tokens // nil without Options.OAuth
+	tokens    *tokens     // nil without Options.OAuth
+	always    http.Header // of each request
 	pause     func(context.Context, time.Duration)
 	decoders  decoders
 }
@@ -62,7 +63,9 @@ func New(o Options) (*EHR, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &EHR{o: o, bases: o.bases(), transport: o.transport(), pause: pause}
+	e := &EHR{o: o, bases: o.bases(), transport: o.transport(), pause: pause, always: http.Header{
+		"Accept": {"application/fhir+json"}, "Accept-Encoding": {accepted}, "User-Agent": {o.Product},
+	}}
 	e.carry(bases, o.Previous)
 	e.o.Previous = nil // and all that came before it
 	return e, nil
@@ -77,8 +80,8 @@ type Call struct {
 	Path string
 	// Query is the raw query, without "?".
 	Query string
-	// Header holds X-Request-Id, X-Correlation-Id and traceparent, in any case. Any other name refuses the call.
-	Header map[string]string
+	// Correlation is what the call is found by in the EHR's own log, and in a trace.
+	Correlation Correlation
 	// Body is what a POST or PUT sends, as application/fhir+json; never empty there, and nil in every other method.
 	Body []byte
 	// IfMatch is the entity tag that a PUT or DELETE holds the EHR to (RFC 9110, section 13.1.1); empty for none.
@@ -91,6 +94,13 @@ type Call struct {
 	Return string
 	// Caller is the caller's own access token. It is looked at only where EHR.NeedsCaller says so.
 	Caller Secret
+}
+
+// Correlation names a call, in up to 128 bytes of visible ASCII each. What is empty does not go out.
+type Correlation struct {
+	Request     string // X-Request-Id
+	Correlation string // X-Correlation-Id
+	Traceparent string // W3C Trace Context, section 3.2
 }
 
 // writes says whether a call may change something.
@@ -162,21 +172,14 @@ func (e *EHR) send(ctx context.Context, a *address, p permit, out *outgoing, lea
 	// The transport times connecting, the handshake and the header one by one. This one also covers the wait for a
 	// connection where all are in use.
 	header := time.AfterFunc(e.o.ConnectTimeout+e.o.HeaderTimeout, func() { cancel(errHeader) })
-	var dialed, connected, answered, sent atomic.Bool // a hook may run after RoundTrip has returned
 	writes := out.call.writes()
-	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		DNSStart:             func(httptrace.DNSStartInfo) { dialed.Store(true) },
-		ConnectStart:         func(string, string) { dialed.Store(true) },
-		GotConn:              func(httptrace.GotConnInfo) { connected.Store(true) },
-		GotFirstResponseByte: func() { answered.Store(true) },
-		WroteHeaders:         func() { sent.Store(writes) }, // without which no server can have acted
-	})
-	resp, err := e.transport.RoundTrip(out.to(a).WithContext(traced))
+	way := new(way)
+	resp, err := e.transport.RoundTrip(out.to(httptrace.WithClientTrace(ctx, way.hooks(writes)), a))
 	header.Stop()
 	if err != nil {
-		failed := e.failure(ctx, err, answered.Load())
-		failed.Sent, failed.unconnected = sent.Load(), !connected.Load() || failed.Kind == Unreachable
-		if failed.Reason == errHeader.Error() && !connected.Load() && !dialed.Load() {
+		failed := e.failure(ctx, err, way.answered.Load())
+		failed.Sent, failed.unconnected = way.sent.Load(), !way.connected.Load() || failed.Kind == Unreachable
+		if failed.Reason == errHeader.Error() && !way.connected.Load() && !way.dialed.Load() {
 			failed = e.crowded()
 		}
 		cancel(errClosed)
@@ -200,6 +203,22 @@ func (e *EHR) send(ctx context.Context, a *address, p permit, out *outgoing, lea
 		b.ends(b.verdict)
 	}
 	return got, nil
+}
+
+// way is how far a request came. A hook may run after RoundTrip has returned.
+type way struct{ dialed, connected, answered, sent atomic.Bool }
+
+func (w *way) hooks(writes bool) *httptrace.ClientTrace {
+	t := &httptrace.ClientTrace{
+		DNSStart:             func(httptrace.DNSStartInfo) { w.dialed.Store(true) },
+		ConnectStart:         func(string, string) { w.dialed.Store(true) },
+		GotConn:              func(httptrace.GotConnInfo) { w.connected.Store(true) },
+		GotFirstResponseByte: func() { w.answered.Store(true) },
+	}
+	if writes {
+		t.WroteHeaders = func() { w.sent.Store(true) } // without which no server can have acted
+	}
+	return t
 }
 
 // Name is the EHR's name in the configuration.
