@@ -23,7 +23,7 @@ func (a *admission) open(kind, id string) (string, bool) {
 // isUser says whether the id is the token's own fhirUser, relative or at this EHR.
 func (a *admission) isUser(kind, id string) bool {
 	user := a.caller.Grant.FHIRUser
-	for _, base := range a.route.ehr.Bases() {
+	for _, base := range a.route.bases {
 		user = strings.TrimPrefix(user, base+"/")
 	}
 	return user == kind+"/"+id

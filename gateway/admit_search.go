@@ -46,6 +46,7 @@ func (a *admission) search(ctx context.Context, c *call) (*query, error) {
 	}
 	q := &query{admission: a}
 	named := a.named()
+	asked.Params = make([]fhir.Param, 0, len(a.req.Params)+8) // and what is added below
 	for _, p := range a.req.Params {
 		may, err := a.shown(ctx, c, kinds, p)
 		if err != nil {
@@ -96,12 +97,11 @@ func (a *admission) search(ctx context.Context, c *call) (*query, error) {
 // unlabelled leave what has one of the labels out of what is found: the filter drops it from the answer in any case, but what
 // the EHR counts for a page would tell of it. A code without a system is "|code" (FHIR R4, search.html, section 2.21.1.5.6).
 func unlabelled(labels []transforms.Label) []fhir.Param {
-	params := make([]fhir.Param, len(labels))
+	params, values := make([]fhir.Param, len(labels)), make([]string, len(labels))
 	def, _ := fhir.Parameter("Patient", "_security") // one for all types
 	for i, l := range labels {
-		params[i] = fhir.Param{
-			Name: "_security", Modifier: "not", Values: []string{fhir.Escape(l.System) + "|" + fhir.Escape(l.Code)}, Definition: def,
-		}
+		values[i] = fhir.Escape(l.System) + "|" + fhir.Escape(l.Code)
+		params[i] = fhir.Param{Name: "_security", Modifier: "not", Values: values[i : i+1 : i+1], Definition: def}
 	}
 	return params
 }

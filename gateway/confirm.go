@@ -126,7 +126,7 @@ func (q *query) stranger(resource gjson.Result) (cause string) {
 	default:
 		return ""
 	}
-	if !a.floor.Covers(kind, resource, a.route.ehr.Bases()) {
+	if !a.floor.Covers(kind, resource, a.route.bases) {
 		return unscoped
 	}
 	for _, t := range q.texts {

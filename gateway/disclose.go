@@ -103,7 +103,7 @@ func (c *call) filter(q *query) transforms.Options {
 	a := q.admission
 	q.next = nil
 	o := transforms.Options{
-		Tokens: a.seal, Shift: a.seal, Hash: a.seal, EHR: a.route.ehr.Bases(), Base: a.route.base, Link: q.link(c),
+		Tokens: a.seal, Shift: a.seal, Hash: a.seal, EHR: a.route.bases, Base: a.route.base, Link: q.link(c),
 		Patient: a.patient(), DenyLabels: a.labels(), Types: a.types,
 		Root: "Bundle", Window: c.gen.window,
 	}

@@ -75,8 +75,9 @@ type route struct {
 	base         string // the gateway's own FHIR base URL
 	binding      string // how tokens have to be bound: "none", "any", "dpop", "mtls"
 	ehr          *upstream.EHR
-	metadata     []byte // the CapabilityStatement
-	labelPages   bool   // the EHR cannot leave out what has a denied label
+	bases        []string // of the EHR, as it names its own resources
+	metadata     []byte   // the CapabilityStatement
+	labelPages   bool     // the EHR cannot leave out what has a denied label
 	scopes       []string
 	jwks         []byte // the gateway's public keys at the EHR's authorization server; nil: it has none there
 	jwksPath     string // of them, whole
@@ -168,7 +169,7 @@ func newRoute(public string, c *configs.EHR, maxBody int64, before *upstream.EHR
 	if err != nil {
 		return nil, err
 	}
-	r := &route{name: c.Name, tenant: c.Tenant, path: c.Path, base: public + c.Path, binding: c.RequireBinding, ehr: ehr, labelPages: c.InsecureLabelPages}
+	r := &route{name: c.Name, tenant: c.Tenant, path: c.Path, base: public + c.Path, bases: ehr.Bases(), binding: c.RequireBinding, ehr: ehr, labelPages: c.InsecureLabelPages}
 	if r.jwks, err = ehr.JWKS(); r.jwks != nil {
 		r.jwksPath = c.OAuth.JWKSPath
 	}

@@ -122,7 +122,7 @@ func (s *scanner) take(doc gjson.Result, skip int) bool {
 			return true
 		}
 		if full = len(s.found) == s.want; full { // what is included comes behind
-			s.next, s.skips = s.admission.route.ehr.Bases()[0]+"/"+s.path+"?"+s.raw, n-1
+			s.next, s.skips = s.admission.route.bases[0]+"/"+s.path+"?"+s.raw, n-1
 			return true
 		}
 		s.found, s.size = append(s.found, entry.Raw), s.size+len(entry.Raw)

@@ -131,7 +131,7 @@ func (p *page) seal(a *admission, place string) (string, error) {
 // below is what of an EHR's URL lies below one of its bases; a relative one is below it.
 func (q *query) below(url string) (path, query string, ok bool) {
 	url, _, _ = strings.Cut(url, "#")
-	for _, base := range q.admission.route.ehr.Bases() {
+	for _, base := range q.admission.route.bases {
 		if rest, found := strings.CutPrefix(url, base); found && (rest == "" || rest[0] == '/' || rest[0] == '?') {
 			path, query, _ = strings.Cut(strings.TrimPrefix(rest, "/"), "?")
 			return path, query, true

@@ -141,15 +141,20 @@ func (c *call) asks(req *fhir.Request, err error) {
 	q.Interaction, q.Type = string(req.Interaction), req.Type
 	c.askedFor(req)
 	q.Operation, q.Entries = req.Operation, len(req.Entries)
-	q.Parameters = q.Parameters[:0]
+	names, n := shape(req), 0
 	for _, p := range req.Params {
-		hashed := make([]string, len(p.Values))
-		for i, v := range p.Values {
-			hashed[i] = c.g.log.Hash(v)
-		}
-		q.Parameters = append(q.Parameters, accesslog.Parameter{Name: p.Name, Modifier: p.Modifier, Values: hashed})
+		n += len(p.Values)
 	}
-	for _, name := range shape(req) { // names alone: there is no value in them
+	hashed := make([]string, 0, n)
+	q.Parameters = slices.Grow(q.Parameters[:0], len(req.Params)+len(names))
+	for _, p := range req.Params {
+		from := len(hashed)
+		for _, v := range p.Values {
+			hashed = append(hashed, c.g.log.Hash(v))
+		}
+		q.Parameters = append(q.Parameters, accesslog.Parameter{Name: p.Name, Modifier: p.Modifier, Values: slices.Clip(hashed[from:])})
+	}
+	for _, name := range names { // names alone: there is no value in them
 		q.Parameters = append(q.Parameters, accesslog.Parameter{Name: name})
 	}
 }
@@ -184,6 +189,9 @@ func (c *call) decided(d *policies.Decision) {
 // outcome is what the metrics and the operator's log call the end of the call.
 func (c *call) outcome(r *Refusal) { c.code = r.Code }
 
+// subjectLength is about how long a name of a subject is: a type and a token.
+const subjectLength = 64
+
 // names adds the subjects of a window: each resource in the token that this client sees,
 // each patient by the log's own keyed hash. The patients count towards the actor's quota.
 func (c *call) names(ehr string, seal *vault.Sealer, subjects transforms.Subjects) error {
@@ -191,7 +199,8 @@ func (c *call) names(ehr string, seal *vault.Sealer, subjects transforms.Subject
 	if c.unrecorded() {
 		return nil
 	}
-	c.text, c.ends = c.text[:0], c.ends[:0]
+	n := subjects.Len()
+	c.rec.Subjects, c.ends, c.text = slices.Grow(c.rec.Subjects, n), slices.Grow(c.ends[:0], n), slices.Grow(c.text[:0], n*subjectLength)
 	var err error
 	for kind, id := range subjects.All() {
 		if c.text, err = seal.AppendToken(append(append(c.text, kind...), '/'), kind, id); err != nil {
@@ -250,11 +259,10 @@ func (c *call) cut(r *Refusal) {
 
 // headers are those of every answer.
 func (c *call) headers(h http.Header) {
-	h.Set("X-Request-Id", c.ids.request)
-	h.Set("X-Correlation-Id", c.ids.correlation)
-	h.Set("Content-Type", "application/fhir+json; charset=utf-8")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
+	v := []string{c.ids.request, c.ids.correlation, "application/fhir+json; charset=utf-8", "no-store", "nosniff"} // one allocation for all
+	for i, name := range [...]string{"X-Request-Id", "X-Correlation-Id", "Content-Type", "Cache-Control", "X-Content-Type-Options"} {
+		h[name] = v[i : i+1 : i+1]
+	}
 }
 
 // Totals is a stream's report as records have it.

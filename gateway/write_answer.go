@@ -137,7 +137,7 @@ func (w *change) head(t *told, tag, modified string) error {
 	if a.req.Interaction != fhir.Create {
 		return nil
 	}
-	url := a.route.ehr.Bases()[0] + "/" + a.req.Type + "/" + w.id
+	url := a.route.bases[0] + "/" + a.req.Type + "/" + w.id
 	if version != "" && fhir.ValidID(version) {
 		url += "/_history/" + version
 	}

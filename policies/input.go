@@ -71,9 +71,11 @@ type Time struct {
 	Hour    int    // 0 to 23
 }
 
+var weekdays = [...]string{"sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"}
+
 // Clock is the time of a call as a policy sees it, in the zone of t.
 func Clock(t time.Time) Time {
-	return Time{Weekday: strings.ToLower(t.Weekday().String()), Hour: t.Hour()}
+	return Time{Weekday: weekdays[t.Weekday()], Hour: t.Hour()}
 }
 
 // String is "monday 9".

@@ -129,11 +129,21 @@ func (p Param) Reads() (elements []string, ok bool) {
 // "name:modifier=v1,v2". Parse reads it back to the same parameter.
 func (p Param) Encode() string {
 	var b strings.Builder
+	b.Grow(p.size())
+	p.encode(&b)
+	return b.String()
+}
+
+// size is about how long a parameter is in a query.
+func (p Param) size() int {
 	size := len(p.Name) + len(p.Modifier) + 2
 	for _, v := range p.Values {
 		size += len(v) + len(v)/4 + 9 // most of it needs no escape
 	}
-	b.Grow(size)
+	return size
+}
+
+func (p Param) encode(b *strings.Builder) {
 	b.WriteString(p.Name)
 	if p.Modifier != "" {
 		b.WriteByte(':')
@@ -144,9 +154,8 @@ func (p Param) Encode() string {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		encodeValue(&b, v)
+		encodeValue(b, v)
 	}
-	return b.String()
 }
 
 // encodeValue escapes everything but RFC 3986's unreserved characters, colon

@@ -11,7 +11,11 @@ import (
 // HTML forms have it. It refuses bad escapes, raw bytes that a URL cannot hold,
 // and whatever decodes to invalid UTF-8 or to a control character.
 func unescape(s string, plus bool) (string, bool) {
+	if !strings.Contains(s, "%") && !(plus && strings.Contains(s, "+")) {
+		return s, !strings.ContainsFunc(s, notInURL)
+	}
 	var b strings.Builder
+	b.Grow(len(s))
 	for i := 0; i < len(s); i++ {
 		c := s[i]
 		switch {
@@ -25,7 +29,7 @@ func unescape(s string, plus bool) (string, bool) {
 			}
 			c = hi<<4 | lo
 			i += 2
-		case c <= ' ' || c >= 0x7f || c == '#':
+		case notInURL(rune(c)):
 			return "", false
 		case c == '+' && plus:
 			c = ' '
@@ -35,6 +39,9 @@ func unescape(s string, plus bool) (string, bool) {
 	text := b.String()
 	return text, utf8.ValidString(text) && strings.IndexFunc(text, unicode.IsControl) < 0
 }
+
+// notInURL says whether a character cannot stand in a path or query as it is.
+func notInURL(c rune) bool { return c <= ' ' || c >= 0x7f || c == '#' }
 
 func unhex(c byte) byte {
 	switch {

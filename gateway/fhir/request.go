@@ -189,24 +189,35 @@ func (r *Request) Path() string {
 // Total, without a question mark. What it returns is pure ASCII; Parse reads it
 // back to the same.
 func (r *Request) Encode() string {
-	var parts []string
+	size := 128 // for all that is not a parameter
+	for _, p := range r.Params {
+		size += p.size()
+	}
+	var b strings.Builder
+	b.Grow(size)
+	next := func() *strings.Builder {
+		if b.Len() > 0 {
+			b.WriteByte('&')
+		}
+		return &b
+	}
 	if len(r.Types) > 0 {
-		parts = append(parts, "_type="+strings.Join(r.Types, ","))
+		next().WriteString("_type=" + strings.Join(r.Types, ","))
 	}
 	for _, p := range r.Params {
-		parts = append(parts, p.Encode())
+		p.encode(next())
 	}
 	for _, i := range r.Includes {
-		parts = append(parts, i.Encode())
+		next().WriteString(i.Encode())
 	}
 	if len(r.Elements) > 0 {
-		parts = append(parts, "_elements="+strings.Join(r.Elements, ","))
+		next().WriteString("_elements=" + strings.Join(r.Elements, ","))
 	}
 	if r.Summary != "" {
-		parts = append(parts, "_summary="+r.Summary)
+		next().WriteString("_summary=" + r.Summary)
 	}
 	if r.Total != "" {
-		parts = append(parts, "_total="+r.Total)
+		next().WriteString("_total=" + r.Total)
 	}
-	return strings.Join(parts, "&")
+	return b.String()
 }

@@ -44,9 +44,9 @@ func (p *parser) result(one pair) *Error {
 		p.others++
 		return p.include(one)
 	}
-	bad := &Error{Kind: BadParameter, Param: one.head}
+	bad := badParameter(one.head)
 	if one.rest != "" || slices.Contains(p.once, one.head) {
-		return bad
+		return bad.unless(false)
 	}
 	p.once = append(p.once, one.head)
 	switch one.head {
@@ -86,7 +86,7 @@ func (p *parser) result(one pair) *Error {
 		r.Types = strings.Split(v, ",")
 		for i, t := range r.Types {
 			if !Known(t) || slices.Contains(r.Types[:i], t) {
-				return bad
+				return bad.unless(false)
 			}
 		}
 		return nil
@@ -97,16 +97,16 @@ func (p *parser) result(one pair) *Error {
 	case "_count":
 		n, ok := count(v, p.limits.Count)
 		if !ok {
-			return bad
+			return bad.unless(false)
 		}
 		values[0] = strconv.Itoa(n)
 	case "_since":
 		if !instantForm.MatchString(v) {
-			return bad
+			return bad.unless(false)
 		}
 	case "_at":
 		if !dateForm.MatchString(v) {
-			return bad
+			return bad.unless(false)
 		}
 	case "_sort":
 		values = strings.Split(v, ",")
@@ -119,12 +119,15 @@ func (p *parser) result(one pair) *Error {
 	return nil
 }
 
+// badParameter is the name of a parameter whose value may be bad.
+type badParameter string
+
 // unless is the refusal, or nil where ok.
-func (e *Error) unless(ok bool) *Error {
+func (name badParameter) unless(ok bool) *Error {
 	if ok {
 		return nil
 	}
-	return e
+	return &Error{Kind: BadParameter, Param: string(name)}
 }
 
 // shape refuses result parameters that contradict each other: search.html,
