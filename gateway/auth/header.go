@@ -37,13 +37,25 @@ func credentials(header []string, limit int) (scheme, token string, _ *Error) {
 func token68(s string) bool {
 	body := strings.TrimRight(s, "=")
 	for i := range len(body) {
-		if c := body[i]; !base64url(c) && strings.IndexByte(".~+/", c) < 0 {
+		if !ofToken68[body[i]] {
 			return false
 		}
 	}
 	return body != ""
 }
 
-func base64url(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
+// The alphabets are tables: a processor guesses a branch on each character of a token wrong every other time, which took
+// longer than to hash the token.
+var (
+	ofBase64url = characters(base64urlAlphabet)
+	ofToken68   = characters(base64urlAlphabet + ".~+/")
+)
+
+const base64urlAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_" // RFC 4648, section 5
+
+func characters(of string) (all [256]bool) {
+	for _, c := range []byte(of) {
+		all[c] = true
+	}
+	return all
 }

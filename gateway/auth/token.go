@@ -85,7 +85,7 @@ func segment(s string) ([]byte, bool) {
 
 func plain(s string) bool {
 	for i := range len(s) {
-		if !base64url(s[i]) {
+		if !ofBase64url[s[i]] {
 			return false
 		}
 	}
