@@ -57,7 +57,7 @@ func (f *filter) entry(c byte) (bool, error) {
 			had, leaves = true, released != nil
 		case name == "search":
 			f.out = append(f.out, `"search":`...)
-			leaves, err = f.search()
+			leaves, err = f.sought.again(f, (*filter).search)
 		case name == "request":
 			f.out = append(f.out, `"request":`...)
 			leaves, err = f.request()
@@ -131,10 +131,20 @@ func (f *filter) refuse(begin, mark int, shape mode) bool {
 // inner filters the resource at r, which is inside another one, and counts it. It returns its row,
 // or nil where it does not leave.
 func (f *filter) inner() (*row, error) {
-	if _, err := f.typeOf(false); err != nil {
-		return nil, err
+	if !f.sameType() {
+		if _, err := f.typeOf(false); err != nil {
+			return nil, err
+		}
 	}
 	return f.typed()
+}
+
+// sameType reports whether the object at r begins with the resourceType that typeOf found last.
+func (f *filter) sameType() bool {
+	const begins = `{"resourceType":"`
+	rest := f.buf[f.r:]
+	end := len(begins) + len(f.kind)
+	return len(rest) > end && string(rest[:len(begins)]) == begins && string(rest[len(begins):end]) == string(f.kind) && rest[end] == '"'
 }
 
 // typed does so once typeOf has found its type.
@@ -154,22 +164,6 @@ func (f *filter) typed() (*row, error) {
 		return nil, nil
 	}
 	return r, f.commit(r)
-}
-
-// fullURL writes the fullUrl at r with its id in a token, where it is below the EHR's base.
-func (f *filter) fullURL() (bool, error) {
-	text, err := f.text()
-	if err != nil {
-		return false, err
-	}
-	l, ok := f.opt.literal(text)
-	if !ok || !l.absolute || len(l.version) > 0 {
-		return false, nil
-	}
-	if err := f.refers(l, false); err != nil {
-		return false, err
-	}
-	return true, f.address(l)
 }
 
 // search writes the mode and the score of the entry.search at r, and how sure a match is.

@@ -51,6 +51,8 @@ type filter struct {
 	res      resource
 	spare    [2]resource // buffers for one inside it: in Parameters, and contained
 	asides   int
+	sought   repeated // entry.search
+	full     full
 	bun      bundling // the innermost Bundle open
 	nested   int      // how many are open below the root
 	within   int      // how many Parameters are open
@@ -158,6 +160,7 @@ func (f *filter) forget() {
 	f.linked.reset()
 	f.tally.reset()
 	f.habits.reset()
+	f.full.reset()
 }
 
 func (f *filter) run() error {

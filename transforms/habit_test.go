@@ -71,7 +71,15 @@ func (g generator) alike() []byte {
 			out.WriteString(`{"resource":` + g.resource() + `}`)
 			continue
 		}
-		out.WriteString(`{"resource":{"resourceType":"` + kind + `"`)
+		out.WriteByte('{')
+		if !g.one(4) {
+			base := pick(g, "https://ehr.example.org/fhir/", "https://ehr.example.org/fhir/", "https://ehr2.example.org/r4/", "https://other.example.org/fhir/", "")
+			out.WriteString(`"fullUrl":` + g.quote(base+pick(g, kind, kind, kind, "Patient", "")+"/"+pick(g, "p1", "p2", "o", "o/_history/1", "", "é", strings.Repeat("x", 64), strings.Repeat("x", 65))) + `,`)
+		}
+		if !g.one(4) {
+			out.WriteString(`"search":` + pick(g, searches...) + `,`)
+		}
+		out.WriteString(`"resource":{"resourceType":"` + kind + `"`)
 		order := names
 		if g.one(15) {
 			order = slices.Clone(names)
@@ -95,6 +103,8 @@ func (g generator) alike() []byte {
 	out.WriteString(`]}`)
 	return []byte(out.String())
 }
+
+var searches = []string{`{"mode":"match"}`, `{"mode":"match"}`, `{"mode":"include","score":0.5}`, `{"mode":"Match"}`, `{}`}
 
 // TestEchoes has resources that say what others said, and asks for few of their tokens anew; but in the next stream,
 // where they may be others.
@@ -167,4 +177,18 @@ func TestHabitDuplicate(t *testing.T) {
 		}
 		agree(t, last, doc, want, filter(t, f.plan, bytes.NewReader(doc), o), o)
 	}
+}
+
+// TestFullURL has resources behind a fullUrl of another type, or with another id: a token is of one type's id.
+func TestFullURL(t *testing.T) {
+	f := load(t, "narrow", narrow)
+	var entries []string
+	for _, url := range []string{"Encounter/1", "Patient/1", "Encounter/1", "Patient/1", "Patient/2", "Encounter/2", "Encounter/1/_history/1"} {
+		for _, kind := range []string{"Patient", "Encounter"} {
+			entries = append(entries, `{"fullUrl":"https://ehr.example.org/fhir/`+url+`","resource":{"resourceType":"`+kind+`","id":"1"}}`)
+		}
+	}
+	doc := bundleOf(entries)
+	o := options()
+	agree(t, "full", doc, reference.Filter(f.ds, compartment, o, doc), filter(t, f.plan, bytes.NewReader(doc), o), o)
 }

@@ -69,7 +69,9 @@ func isYear(text []byte) bool {
 // token appends a value's token as a string.
 func (f *filter) token(n *node, value []byte) error {
 	f.out = append(f.out, '"')
-	if err := f.appendToken(n.kind, value); err != nil {
+	if u := &f.full; n.role == idRole && n.kind == u.kind && string(value) == string(u.id) {
+		f.out = append(f.out, u.token...)
+	} else if err := f.appendToken(n.kind, value); err != nil {
 		return err
 	}
 	f.out = append(f.out, '"')
