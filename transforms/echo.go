@@ -13,7 +13,7 @@ type past struct {
 }
 
 // echo is a value of a member, and what became of it. In text are, one behind the other, the value, the
-// member as it left, its counts and a patient's id.
+// member as it left behind a comma, its counts and a patient's id.
 type echo struct {
 	end     uint64 // the last 8 bytes of the value
 	at      int32  // of the value in text
@@ -89,8 +89,8 @@ func (f *filter) resound(s *habit, e *echo, written *int, removed *int32) error 
 		*removed++
 		return nil
 	}
-	if *written > 0 {
-		f.out = append(f.out, ',')
+	if *written == 0 {
+		out = out[1:] // the comma
 	}
 	f.out = append(f.out, out...)
 	*written++
@@ -201,18 +201,22 @@ func (f *filter) learn(s *habit, r *row, leaves bool) {
 	if leaves {
 		out = f.out[l.at:]
 	}
-	if len(out) > maxEcho {
+	if len(out) >= maxEcho {
 		return
 	}
-	if h.full(in + len(out) + 4*(maxCounted+1) + 64) {
+	if h.full(in + 1 + len(out) + 4*(maxCounted+1) + 64) {
 		h.forget()
 		return
 	}
 	e := echo{
-		at: int32(len(h.text)), in: uint16(in), out: uint16(len(out)), depth: uint8(f.depth),
+		at: int32(len(h.text)), in: uint16(in), depth: uint8(f.depth),
 		end: binary.LittleEndian.Uint64(f.buf[f.r-8:]), quiet: l.notes == f.tally.drift.notes && f.res.sampled,
 	}
-	text := append(append(h.text, f.buf[l.from:f.r]...), out...)
+	text := append(h.text, f.buf[l.from:f.r]...)
+	if leaves {
+		text = append(append(text, ','), out...)
+		e.out = uint16(1 + len(out))
+	}
 	count := func(i int32, removed, tokenized int32) bool {
 		if removed|tokenized == 0 {
 			return true

@@ -19,7 +19,8 @@ import "encoding/binary"
 //     lists that are aligned at the end of the resource, references by which others are included.
 //   - Echoes are of one stream: tokens are one client's. Of habits only the names outlive it, and where
 //     they have in the plan.
-//   - A name that is expected is still held against all that its object had before.
+//   - A name that was expected is not among the hashes of its object's names, but has a bit of its own, which
+//     is asked for each other one that has a habit.
 type habits struct {
 	list   []habit // of all types
 	first  []int16 // by number of the row: its first in list, counted from 1
@@ -40,13 +41,14 @@ type habit struct {
 	kid    *node  // that governs it, or nil
 	n      uint8  // bytes of the name
 	under  bool
+	at     int16 // its place in list, counted from 1
 	next   int16 // which one comes next, in list, counted from 1; 0 is none
 	past   int16 // its place in pasts, counted from 1; 0 is none
 }
 
 // A stream has 13 KB for all of these.
 const (
-	maxHabits  = 160
+	maxHabits  = 144
 	maxOfType  = 32 // of these
 	maxAhead   = 6  // how many of those that may come next are tried
 	maxPasts   = 64
@@ -73,19 +75,96 @@ func (h *habits) of(r *row) *row {
 	return r
 }
 
+// trail is which members the resource at hand had, of those that were expected. They are not in keys.
+type trail struct {
+	last int16                         // the last one, in list, counted from 1
+	n    int                           // how many
+	met  [(maxHabits + 64) / 64]uint64 // a bit for each place
+}
+
+// meet notes a member, and reports whether it was not there before.
+func (t *trail) meet(at int16) bool {
+	bit := uint64(1) << (at & 63)
+	new := t.met[at>>6]&bit == 0
+	t.met[at>>6] |= bit
+	return new
+}
+
+// expected notes a member that was expected, of the object at hand.
+func (f *filter) expected(cur *cursor, t *trail, at int16) error {
+	if !t.meet(at) {
+		return f.fail(ErrDuplicate)
+	}
+	t.n++
+	t.last = at
+	return f.bounded(cur, t)
+}
+
+// bounded refuses an object that has too many members, with those that were expected.
+func (f *filter) bounded(cur *cursor, t *trail) error {
+	if len(f.keys)-cur.keys > listed && f.keys[cur.keys]+uint64(t.n) > MaxKeys {
+		return f.fail(ErrKeys)
+	}
+	return nil
+}
+
+// names notes the name of the member at hand.
+func (f *filter) names(kid *node) {
+	if kid != nil {
+		f.steps[f.depth].name = kid.name
+	} else {
+		f.steps[f.depth].name = "?"
+	}
+}
+
 // repeat goes on with the members of the resource at hand while they are echoes, and then to the next
 // one, of which it returns the habit and the first byte of the value, which is at r. It returns nil where
 // the next one is none that is expected; then it is r where member goes on.
-func (f *filter) repeat(cur *cursor, r *row, last *int16, written *int, removed *int32) (*habit, byte, error) {
+func (f *filter) repeat(cur *cursor, r *row, t *trail, written *int, removed *int32) (*habit, byte, error) {
 	h := &f.habits
 	if len(h.list) == 0 {
 		return nil, 0, nil
 	}
-next:
-	b, i := f.buf, f.r
-	if cur.started {
-		if b[i] != ',' {
+	var echoed *habit
+	for {
+		b, i := f.buf, f.r
+		s, k, v := h.next(b, i, cur.started, r, t)
+		if s == nil {
+			if echoed != nil {
+				f.names(echoed.kid)
+			}
 			return nil, 0, nil
+		}
+		e := k + int(s.n)
+		if err := f.expected(cur, t, s.at); err != nil {
+			f.r = e + 1
+			return nil, 0, err
+		}
+		cur.started = true
+		var one *echo
+		if s.past != 0 {
+			one = f.echo(&h.pasts[s.past-1], b, v)
+		}
+		if one == nil {
+			cur.b, cur.k, cur.raw, cur.lo, cur.hi = b[:e+slack], k, b[k-1:e+1], s.lo, s.hi
+			f.r = v
+			return s, b[v], nil
+		}
+		f.r = v + int(one.in)
+		echoed = s
+		if err := f.resound(s, one, written, removed); err != nil {
+			f.names(s.kid)
+			return nil, 0, err
+		}
+	}
+}
+
+// next returns the habit of the member that begins at b[i], behind a comma where the object has started, if
+// it is one of those that may come next, and where its name and its value are; or nil.
+func (h *habits) next(b []byte, i int, started bool, r *row, t *trail) (s *habit, k, v int) {
+	if started {
+		if b[i] != ',' {
+			return nil, 0, 0
 		}
 		i++
 	}
@@ -93,78 +172,44 @@ next:
 		i = skipSpace(b, i)
 	}
 	if b[i] != '"' {
-		return nil, 0, nil
+		return nil, 0, 0
 	}
-	k := i + 1
-	at := *h.follows(r, *last)
+	k = i + 1
 	first := binary.LittleEndian.Uint64(b[k:])
+	to := *h.follows(r, t.last)
 	for range maxAhead {
-		if at == 0 {
-			return nil, 0, nil
+		if to == 0 {
+			break
 		}
-		s := &h.list[at-1]
+		s := &h.list[to-1]
+		to = s.next
 		n := int(s.n)
-		hi := uint64(0)
-		switch {
-		case n < 8:
+		if n < 8 {
 			if first&(1<<(uint(n)*8)-1) != s.lo {
-				at = s.next
 				continue
 			}
-		case first != s.lo, k+n+2 > len(b):
-			at = s.next
-			continue
-		default:
-			hi = binary.LittleEndian.Uint64(b[k+n-8:])
-		}
-		e := k + n
-		if hi != s.hi || b[e] != '"' || b[e+1] != ':' || n > 16 && string(b[k:e]) != s.kid.name {
-			at = s.next
+		} else if first != s.lo || k+n+2 > len(b) || binary.LittleEndian.Uint64(b[k+n-8:]) != s.hi ||
+			n > 16 && string(b[k:k+n]) != s.kid.name {
 			continue
 		}
-		v := e + 2
+		if b[k+n] != '"' || b[k+n+1] != ':' {
+			continue
+		}
+		v = k + n + 2
 		if b[v] == ' ' {
 			v++
 		}
-		c := b[v]
-		if c <= ' ' {
-			return nil, 0, nil
+		if b[v] <= ' ' {
+			break
 		}
-		hash := uint64(0)
-		if n <= 16 {
-			hash = hashShort(f.seed, s.lo, s.hi, n)
-		} else {
-			hash = hashLong(f.seed, b[k:e])
-		}
-		if err := f.keys.add(cur.keys, hash); err != nil {
-			f.r = e + 1
-			return nil, 0, f.fail(err)
-		}
-		cur.started, *last = true, at
-		if s.kid != nil {
-			f.steps[f.depth].name = s.kid.name
-		} else {
-			f.steps[f.depth].name = "?"
-		}
-		if s.past != 0 {
-			if one := f.echo(&h.pasts[s.past-1], b, v); one != nil {
-				f.r = v + int(one.in)
-				if err := f.resound(s, one, written, removed); err != nil {
-					return nil, 0, err
-				}
-				goto next
-			}
-		}
-		cur.b, cur.k, cur.raw, cur.lo, cur.hi = b[:e+slack], k, b[i:e+1], s.lo, s.hi
-		f.r = v
-		return s, c, nil
+		return s, k, v
 	}
-	return nil, 0, nil
+	return nil, 0, 0
 }
 
 // habit returns that of the member at hand, which was not expected, and expects it from now on. It returns
 // nil where there is no room, and for names that not only their bytes tell.
-func (f *filter) habit(cur *cursor, r *row, last *int16, kid *node, under bool) *habit {
+func (f *filter) habit(cur *cursor, r *row, t *trail, kid *node, under bool) (*habit, error) {
 	h := &f.habits
 	if h.list == nil {
 		h.list = make([]habit, 0, maxHabits)
@@ -173,29 +218,36 @@ func (f *filter) habit(cur *cursor, r *row, last *int16, kid *node, under bool) 
 		h.echoes = make([]echo, 0, maxEchoes)
 		h.text = make([]byte, 0, echoText)
 	}
+	if err := f.bounded(cur, t); err != nil {
+		return nil, err
+	}
 	n := len(cur.b) - slack - cur.k
 	count, before := 0, &h.first[r.number]
 	if *before == 0 && len(h.list) == maxHabits {
-		return nil
+		return nil, nil
 	}
 	for at := *before; at != 0; count++ {
 		s := &h.list[at-1]
 		if s.lo == cur.lo && s.hi == cur.hi && int(s.n) == n && (n <= 16 || s.kid == kid) {
+			if !t.meet(at) {
+				return nil, f.fail(ErrDuplicate)
+			}
 			*before = s.next // it comes behind the last one from now on
-			before = h.follows(r, *last)
-			s.next, *before, *last = *before, at, at
-			return s
+			before = h.follows(r, t.last)
+			s.next, *before, t.last = *before, at, at
+			return s, nil
 		}
 		before, at = &s.next, s.next
 	}
 	if count == maxOfType || len(h.list) == maxHabits || n == 0 || n > 16 && (kid == nil || under || n > maxName) || len(cur.raw) != n+2 {
-		return nil
+		return nil, nil
 	}
-	before = h.follows(r, *last)
-	h.list = append(h.list, habit{lo: cur.lo, hi: cur.hi, kid: kid, n: uint8(n), under: under, next: *before})
-	*before = int16(len(h.list))
-	*last = *before
-	return &h.list[*last-1]
+	before = h.follows(r, t.last)
+	at := int16(len(h.list) + 1)
+	h.list = append(h.list, habit{lo: cur.lo, hi: cur.hi, kid: kid, n: uint8(n), under: under, at: at, next: *before})
+	*before, t.last = at, at
+	t.meet(at)
+	return &h.list[at-1], nil
 }
 
 // follows is which habit comes behind the last one, or first.

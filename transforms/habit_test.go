@@ -2,6 +2,7 @@ package transforms_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -176,6 +177,36 @@ func TestHabitDuplicate(t *testing.T) {
 			t.Fatalf("%s: the oracle says %v", last, want.Errs)
 		}
 		agree(t, last, doc, want, filter(t, f.plan, bytes.NewReader(doc), o), o)
+	}
+}
+
+// TestHabitKeys counts the members that were expected with the others, whichever comes last.
+func TestHabitKeys(t *testing.T) {
+	f := load(t, "narrow", narrow)
+	const usual = `"resourceType":"Encounter","id":"e1","status":"finished","class":{"code":"AMB"}`
+	members := func(n int) string {
+		var names []string
+		for i := range n {
+			names = append(names, fmt.Sprintf(`"x%d":0`, i))
+		}
+		return strings.Join(names, ",")
+	}
+	for _, c := range []struct {
+		last string
+		want error
+	}{
+		{"{" + usual + "," + members(transforms.MaxKeys-4) + "}", nil},
+		{"{" + usual + "," + members(transforms.MaxKeys-3) + "}", transforms.ErrKeys},
+		{`{"resourceType":"Encounter",` + members(transforms.MaxKeys-2) + `,"status":"finished"}`, nil},
+		{`{"resourceType":"Encounter",` + members(transforms.MaxKeys-2) + `,"status":"finished","class":{"code":"AMB"}}`, transforms.ErrKeys},
+	} {
+		doc := bundleOf(append(slices.Repeat([]string{`{"resource":{` + usual + `}}`}, 9), `{"resource":`+c.last+`}`))
+		o := options()
+		got := filter(t, f.plan, bytes.NewReader(doc), o)
+		if !errors.Is(got.err, c.want) {
+			t.Errorf("%.60s: %v, want %v", c.last, got.err, c.want)
+		}
+		agree(t, c.last[:60], doc, reference.Filter(f.ds, compartment, o, doc), got, o)
 	}
 }
 

@@ -38,7 +38,7 @@ func (f *filter) parameter(n *node, c byte) (bool, error) {
 	}
 	at := len(f.out)
 	f.out = append(f.out, '{')
-	written, err := f.members(n, nil)
+	written, err := f.members(n, nil, nil)
 	f.out = append(f.out, '}')
 	return written > 1 || written == 1 && !bytes.HasPrefix(f.out[at+1:], []byte(`"name":`)), err
 }

@@ -70,7 +70,7 @@ func (f *filter) resource(r *row) error {
 // body filters the members of the object at r, which is the resource, and returns how many leave.
 func (f *filter) body(root *node, r *row) (int, error) {
 	if root.star == nil {
-		return f.members(root, r)
+		return f.members(root, r, new(trail))
 	}
 	f.out = f.out[:len(f.out)-1]
 	leaves, err := f.keptObject(inside{row: root, look: true}, root)
@@ -107,7 +107,7 @@ func (f *filter) other(r *row) bool {
 }
 
 // members filters the members of the object at r, and returns how many leave.
-func (f *filter) members(n *node, r *row) (int, error) {
+func (f *filter) members(n *node, r *row, t *trail) (int, error) {
 	var cur cursor
 	err := f.enter(&cur)
 	if err != nil {
@@ -118,7 +118,6 @@ func (f *filter) members(n *node, r *row) (int, error) {
 	if n.leaf() {
 		counter = &f.tally.removed[0]
 	}
-	last := int16(0)
 	for {
 		var (
 			h     *habit
@@ -127,7 +126,7 @@ func (f *filter) members(n *node, r *row) (int, error) {
 			under bool
 		)
 		if r != nil {
-			if h, c, err = f.repeat(&cur, r, &last, &written, counter); err != nil {
+			if h, c, err = f.repeat(&cur, r, t, &written, counter); err != nil {
 				return 0, err
 			}
 		}
@@ -138,7 +137,9 @@ func (f *filter) members(n *node, r *row) (int, error) {
 				return written, err
 			}
 			if kid, under = cur.find(n); r != nil {
-				h = f.habit(&cur, r, &last, kid, under)
+				if h, err = f.habit(&cur, r, t, kid, under); err != nil {
+					return 0, err
+				}
 			}
 		}
 		at, from, moves := len(f.out), f.r, f.moves
@@ -338,7 +339,7 @@ func (f *filter) object(n *node, c byte) (bool, error) {
 		return false, f.skip(false)
 	}
 	f.out = append(f.out, '{')
-	written, err := f.members(n, nil)
+	written, err := f.members(n, nil, nil)
 	f.out = append(f.out, '}')
 	return written > 0, err
 }
