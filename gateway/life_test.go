@@ -294,14 +294,8 @@ func TestCutByShutdown(t *testing.T) {
 func TestStalledClient(t *testing.T) {
 	for name, speak := range protocols {
 		t.Run(name, func(t *testing.T) {
-			endless := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-				rw.Header().Set("Content-Type", "application/fhir+json")
-				_, err := io.WriteString(rw, `{"resourceType":"Bundle","type":"searchset","entry":[`)
-				for i := 0; err == nil && r.Context().Err() == nil; i++ {
-					_, err = fmt.Fprintf(rw, `%s{"resource":{"resourceType":"Location","id":"l%d","status":"active","name":"%s"}}`, ","[:min(1, i)], i, strings.Repeat("x", 1000))
-				}
-			})
-			w := newWorld(t, withEHR(endless), withConfig(func(y string) string { return y + "limits: {write_timeout: 200ms}\n" }))
+			var w *world
+			w = newWorld(t, withEHR(endlessly(&w)), withConfig(func(y string) string { return y + "limits: {write_timeout: 200ms}\n" }))
 			speak(w)
 			resp := w.open("/Location", "stalled")
 			w.until("a closing record", func() bool {

@@ -185,6 +185,12 @@ func TestTheEHRIsBusy(t *testing.T) {
 // TestASlowEHRHoldsOnlyItsShare has one of two EHRs hang: its calls take its turns, wait or are refused, and the other
 // EHR's calls go on as if nothing were.
 func TestASlowEHRHoldsOnlyItsShare(t *testing.T) {
+	for name, speak := range protocols {
+		t.Run(name, func(t *testing.T) { slowEHR(t, speak) })
+	}
+}
+
+func slowEHR(t *testing.T, speak func(*world)) {
 	var w *world
 	other := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.sandbox.ServeHTTP(rw, r) }))
 	defer other.Close()
@@ -193,6 +199,7 @@ func TestASlowEHRHoldsOnlyItsShare(t *testing.T) {
 		second := "  - {name: west, path: /west, base_url: \"" + other.URL + demo.BasePath + "\", aliases: [" + first + "]}\n"
 		return strings.Replace(y, "issuers:\n", second+"issuers:\n", 1) + "limits: {concurrent_requests: 8}\n"
 	}))
+	speak(w)
 	token := w.token("demo-scheduling", demo.TokenOptions{})
 	west := strings.TrimSuffix(w.fhir, "/fhir") + "/west"
 	w.ehr.Set(demo.FaultStall, 0)

@@ -1,11 +1,16 @@
 package gateway_test
 
 import (
+	"encoding/pem"
 	"fmt"
 	"io"
 	"math"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -100,6 +105,21 @@ func TestQueueTime(t *testing.T) {
 	}
 }
 
+// endlessly is an EHR whose locations do not end.
+func endlessly(w **world) http.HandlerFunc {
+	return func(rw http.ResponseWriter, r *http.Request) {
+		if !strings.Contains(r.URL.Path, "Location") {
+			(*w).sandbox.ServeHTTP(rw, r)
+			return
+		}
+		rw.Header().Set("Content-Type", "application/fhir+json")
+		_, err := io.WriteString(rw, `{"resourceType":"Bundle","type":"searchset","entry":[`)
+		for i := 0; err == nil && r.Context().Err() == nil; i++ {
+			_, err = fmt.Fprintf(rw, `%s{"resource":{"resourceType":"Location","id":"l%d","status":"active","name":"%s"}}`, ","[:min(1, i)], i, strings.Repeat("x", 1000))
+		}
+	}
+}
+
 // TestClientSeats has a client use up its own seats with answers that it does not read: it is told so, and others are
 // served.
 func TestClientSeats(t *testing.T) {
@@ -108,44 +128,83 @@ func TestClientSeats(t *testing.T) {
 		"the client's":  "limits: {client_concurrency: 1}\n",
 		"without limit": "limits: {client_concurrency: 0}\n",
 	} {
-		t.Run(name, func(t *testing.T) {
-			var w *world
-			endless := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-				if !strings.Contains(r.URL.Path, "Location") {
-					w.sandbox.ServeHTTP(rw, r)
+		for protocol, speak := range protocols {
+			t.Run(name+" "+protocol, func(t *testing.T) {
+				var w *world
+				w = newWorld(t, withEHR(endlessly(&w)), withConfig(func(y string) string {
+					if name == "the client's" {
+						y = strings.Replace(y, "    trust_headers:", "    concurrency: 2\n    trust_headers:", 1)
+					}
+					return y + config
+				}))
+				speak(w)
+				token := w.token("demo-scheduling", demo.TokenOptions{})
+				w.open("/Location", "slow-1")
+				second := w.open("/Location", "slow-2")
+				r := w.get(token, "/Appointment?_count=1")
+				if name == "without limit" {
+					if r.status != 200 {
+						t.Fatalf("%d %s", r.status, r.body)
+					}
 					return
 				}
-				rw.Header().Set("Content-Type", "application/fhir+json")
-				_, err := io.WriteString(rw, `{"resourceType":"Bundle","type":"searchset","entry":[`)
-				for i := 0; err == nil && r.Context().Err() == nil; i++ {
-					_, err = fmt.Fprintf(rw, `%s{"resource":{"resourceType":"Location","id":"l%d","status":"active","name":"%s"}}`, ","[:min(1, i)], i, strings.Repeat("x", 1000))
+				w.shed(r, 429, "client-busy")
+				if rec := w.record(r); rec.Actor.Client != "demo-scheduling" {
+					t.Errorf("record %+v", rec)
 				}
+				if r := w.get(w.token("demo-access", demo.TokenOptions{}), "/Practitioner?_count=1"); r.status != 200 {
+					t.Errorf("another client: %d %s", r.status, r.body)
+				}
+				second.Body.Close()
+				w.until("a seat to be free", func() bool { return w.get(token, "/Appointment?_count=1").status == 200 })
 			})
-			w = newWorld(t, withEHR(endless), withConfig(func(y string) string {
-				if name == "the client's" {
-					y = strings.Replace(y, "    trust_headers:", "    concurrency: 2\n    trust_headers:", 1)
+		}
+	}
+}
+
+// TestSlowReadersShareAConnection has the EHR speak HTTP/2, so that all calls share a connection to it: answers that are
+// not read hold up neither another client's nor the same client's.
+func TestSlowReadersShareAConnection(t *testing.T) {
+	for name, speak := range protocols {
+		t.Run(name, func(t *testing.T) {
+			var w *world
+			var connections, others atomic.Int64
+			ehr := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				if r.ProtoMajor != 2 {
+					others.Add(1)
 				}
-				return y + config
+				endlessly(&w)(rw, r)
 			}))
-			token := w.token("demo-scheduling", demo.TokenOptions{})
-			w.open("/Location", "slow-1")
-			second := w.open("/Location", "slow-2")
-			r := w.get(token, "/Appointment?_count=1")
-			if name == "without limit" {
-				if r.status != 200 {
-					t.Fatalf("%d %s", r.status, r.body)
+			ehr.EnableHTTP2 = true
+			ehr.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+				if s == http.StateNew {
+					connections.Add(1)
 				}
-				return
 			}
-			w.shed(r, 429, "client-busy")
-			if rec := w.record(r); rec.Actor.Client != "demo-scheduling" {
-				t.Errorf("record %+v", rec)
+			ehr.StartTLS()
+			t.Cleanup(ehr.Close)
+			ca := filepath.Join(t.TempDir(), "ehr.pem")
+			check(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ehr.Certificate().Raw}), 0o600))
+			w = newWorld(t, withConfig(func(y string) string {
+				at := regexp.MustCompile(`base_url: "?([^"\n]*)"?`).FindStringSubmatch(y)
+				return strings.Replace(y, at[0], "base_url: \""+ehr.URL+demo.BasePath+"\"\n    aliases: [\""+at[1]+"\"]\n    ca: \""+ca+"\"", 1)
+			}))
+			speak(w)
+			var slow []*http.Response
+			for n := range 8 {
+				slow = append(slow, w.open("/Location", fmt.Sprint("slow-", n)))
 			}
-			if r := w.get(w.token("demo-access", demo.TokenOptions{}), "/Practitioner?_count=1"); r.status != 200 {
-				t.Errorf("another client: %d %s", r.status, r.body)
+			for _, client := range []string{"demo-scheduling", "demo-access"} {
+				if r := w.get(w.token(client, demo.TokenOptions{}), "/Practitioner?_count=1"); r.status != 200 {
+					t.Errorf("%s: %d %s", client, r.status, r.body)
+				}
 			}
-			second.Body.Close()
-			w.until("a seat to be free", func() bool { return w.get(token, "/Appointment?_count=1").status == 200 })
+			if connections.Load() != 1 || others.Load() != 0 {
+				t.Errorf("%d connections to the EHR, %d requests of another protocol", connections.Load(), others.Load())
+			}
+			for _, resp := range slow {
+				resp.Body.Close()
+			}
 		})
 	}
 }

@@ -105,3 +105,10 @@ func Unsteady(t testing.TB, source string) string {
 	}
 	return unsteady(c)
 }
+
+// Each has a Shadow say when it has compared a call. It is for before the first one.
+func (s *Shadow) Each() <-chan struct{} {
+	each := make(chan struct{}, cap(s.queue))
+	s.compared = func() { each <- struct{}{} }
+	return each
+}

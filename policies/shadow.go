@@ -17,6 +17,7 @@ type Shadow struct {
 	queue     chan judged
 	stop      context.CancelFunc
 	done      chan struct{}
+	compared  func() // after each call; only a test has it
 
 	mu     sync.Mutex
 	counts ShadowCounts
@@ -129,6 +130,9 @@ func (s *Shadow) run(ctx context.Context) {
 			return
 		case j := <-s.queue:
 			s.compare(ctx, j)
+			if s.compared != nil {
+				s.compared()
+			}
 		}
 	}
 }

@@ -33,18 +33,14 @@ func shadowing(t *testing.T, live, candidate *policies.Engine, calls ...*policie
 	if err != nil {
 		t.Fatal(err)
 	}
+	each := s.Each()
 	for _, in := range calls {
 		d, err := live.Decide(context.Background(), in)
 		if err != nil {
 			t.Fatal(err)
 		}
 		s.Compare(in, d)
-	}
-	for deadline := time.Now().Add(time.Minute); s.Counts().Compared < uint64(len(calls)); {
-		if time.Now().After(deadline) {
-			t.Fatalf("%+v", s.Counts())
-		}
-		time.Sleep(time.Millisecond)
+		<-each
 	}
 	s.Close() // what Differs is told of the last is told then
 	mu.Lock()
@@ -104,18 +100,16 @@ func TestShadowBeginsAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
+	each := s.Each()
 	for i, live := range []*policies.Engine{one, one, other} {
 		d, err := live.Decide(context.Background(), call())
 		if err != nil {
 			t.Fatal(err)
 		}
 		s.Compare(call(), d)
-		want := []uint64{1, 2, 1}[i]
-		for deadline := time.Now().Add(time.Minute); s.Counts().Live != live.Revision() || s.Counts().Compared != want; {
-			if time.Now().After(deadline) {
-				t.Fatalf("%+v", s.Counts())
-			}
-			time.Sleep(time.Millisecond)
+		<-each
+		if c := s.Counts(); c.Live != live.Revision() || c.Compared != []uint64{1, 2, 1}[i] {
+			t.Errorf("%+v", c)
 		}
 	}
 	if c := s.Counts(); len(c.Differences) != 0 {
