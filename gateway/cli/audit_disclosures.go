@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/csv"
 	"fmt"
 	"html/template"
@@ -29,19 +30,25 @@ func disclosureOf(e accesslog.Entry) disclosure {
 			kinds = append(kinds, kind)
 		}
 	}
-	d.What = strings.Trim(e.Request.Interaction+" "+e.Request.Type, " ")
-	if len(kinds) > 0 {
-		slices.Sort(kinds)
-		d.What += ": " + strings.Join(kinds, ", ")
+	slices.Sort(kinds)
+	d.What = cmp.Or(strings.Join(kinds, ", "), e.Request.Type)
+	switch q := &e.Request; {
+	case q.Operation != "":
+		d.What += ", answered to $" + q.Operation
+	case q.Interaction != "":
+		d.What += ", " + cmp.Or(had[q.Interaction], q.Interaction)
 	}
 	if e.Policy.Dataset != "" {
 		d.What += fmt.Sprintf(" (minimum dataset %s, version %d)", e.Policy.Dataset, e.Policy.Version)
 	}
 	if e.EHR != "" {
-		d.What += " of the EHR " + e.EHR
+		d.What += ", at the EHR " + e.EHR
 	}
-	why := (&call{Purpose: e.Purpose, Ticket: e.Ticket, Detail: e.Detail}).because()
-	d.Why = why + because(e.Reason)
+	c := call{Purpose: e.Purpose, Ticket: e.Ticket, BreakGlass: e.BreakGlass, Detail: e.Detail}
+	if c.Purpose != "" {
+		c.Purpose = purposeInWords(c.Purpose)
+	}
+	d.Why = c.because() + because(e.Reason)
 	return d
 }
 
@@ -165,7 +172,7 @@ type htmlRows struct {
 
 var disclosurePage = template.Must(template.New("begin").Parse(`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Accounting of disclosures</title>
-<style>body{font:11pt/1.4 serif;margin:2em}table{border-collapse:collapse;width:100%}th,td{border:1px solid #888;padding:.3em .5em;text-align:left;vertical-align:top;overflow-wrap:anywhere}thead{display:table-header-group}tr{break-inside:avoid}</style></head>
+<style>body{font:11pt/1.4 serif;margin:2em}table{border-collapse:collapse;width:100%}th,td{border:1px solid #888;padding:.3em .5em;text-align:left;vertical-align:top}td{overflow-wrap:anywhere}td:first-child{white-space:nowrap;overflow-wrap:normal}thead{display:table-header-group}tr{break-inside:avoid}</style></head>
 <body><h1>Accounting of disclosures</h1>
 <p>Patient {{.Patient}}. Disclosures since {{.Since}}, by the access log of the gateway. Made {{.Made}}. (45 CFR 164.528)</p>
 {{range .Limits}}<p>Note: {{.}}.</p>
