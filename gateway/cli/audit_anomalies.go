@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,11 +41,46 @@ type watch struct {
 	day    string
 	actors map[accountKey]*habits
 	found  func(anomaly) error
+	open   []emergency // openings of emergency access that nobody has asked the log about since
+}
+
+// An emergency is an opening, and by what a reviewer asks about it.
+type emergency struct {
+	anomaly
+	ticket, correlation, request string
+}
+
+// review takes the emergencies off that a record of a question is about: of their ticket, or of their first call.
+func (w *watch) review(e accesslog.Entry) error {
+	if e.Kind != accesslog.KindAdmin {
+		return nil
+	}
+	words := strings.Fields(e.Detail) // "ticket INC-1 --since …"
+	if len(words) < 2 {
+		return nil
+	}
+	w.open = slices.DeleteFunc(w.open, func(of emergency) bool {
+		return e.Code == "audit-ticket" && words[1] == of.ticket || e.Code == "audit-trace" && (words[1] == of.correlation || words[1] == of.request)
+	})
+	return nil
+}
+
+// unreviewed tells of the emergencies that are left.
+func (w *watch) unreviewed() error {
+	for _, of := range w.open {
+		if err := w.found(of.anomaly); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 type accountKey struct{ issuer, subject, client string }
 
 func (w *watch) add(e accesslog.Entry) error {
+	if e.Kind == accesslog.KindAdmin {
+		return w.review(e)
+	}
 	if e.Actor.Subject == "" && e.Actor.Client == "" {
 		return nil
 	}
@@ -78,11 +114,9 @@ func (w *watch) add(e accesslog.Entry) error {
 	}
 	if b := e.BreakGlass; b != nil && !h.emergencies[b.Opened] {
 		h.emergencies[b.Opened] = true
-		kind := "break-glass"
-		if b.Reason == "" {
-			kind = "break-glass-refused"
-		}
-		if err := tell(kind, 1); err != nil {
+		if b.Reason != "" {
+			w.open = append(w.open, emergency{anomaly{"break-glass", e.Time, by(&e.Actor), 1, e.Place()}, e.Ticket.ID, e.Correlation, e.RequestID})
+		} else if err := tell("break-glass-refused", 1); err != nil {
 			return err
 		}
 	}
@@ -138,8 +172,10 @@ func anomaliesCommand() *cobra.Command {
 (--patients), calls answered outside the hours (--off-hours, --from, --to, --zone),
 refusals in a row (--refusals), different ids and identifiers that were asked for and
 are not there, by read or search (--unknown), each
-opening of emergency access (break-glass), and that it was asked for in vain. No record
-says that one was reviewed, so each is named. A threshold of 0 turns its kind off. The exit status is 1 where there is any
+opening of emergency access without a review (break-glass, at the end), and that it was
+asked for in vain. A review is a recorded question about its ticket, or about its first
+call, that came later: "audit ticket" or "audit trace", with --reason to say what was
+found. A threshold of 0 turns its kind off. The exit status is 1 where there is any
 anomaly, and where part of the log could not be read.`,
 		Example: "  halfdoor audit anomalies --log LOG --since 2026-03-01 --patients 80",
 		Args:    noArgs,
@@ -163,7 +199,15 @@ anomaly, and where part of the log could not be read.`,
 				_, err := fmt.Fprintf(c.OutOrStdout(), "%s  %-11s  %d  %s  record %s\n", a.Time.Format(time.RFC3339), a.Kind, a.Count, safe(a.Actor), a.Record)
 				return err
 			}
-			if err := r.done(r.each(w.add)); err != nil {
+			err = r.each(w.add)
+			if err == nil && len(w.open) > 0 && !r.to.IsZero() { // a review may have come after the time that is asked about
+				r.from, r.to = r.to, time.Time{}
+				err = r.each(w.review)
+			}
+			if err == nil {
+				err = w.unreviewed()
+			}
+			if err := r.done(err); err != nil {
 				return err
 			}
 			if n > 0 {
