@@ -23,7 +23,7 @@ const (
 	domainShift = "halfdoor/vault/v1/shift" // says how far a patient's dates move
 )
 
-// maxClients bounds the remembered clients; a client's keys take about 2 KB an epoch in use.
+// maxClients bounds the remembered clients; a client's keys take about 3 KB an epoch in use.
 const maxClients = 1024
 
 // epochKeys are one client's keys of one epoch; immutable and safe for concurrent use.

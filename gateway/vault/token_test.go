@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/halfdoor/halfdoor/gateway/vault"
@@ -369,4 +370,52 @@ func TestRelease(t *testing.T) {
 			t.Fatalf("%s: %s, and before %s", id, got, token)
 		}
 	}
+}
+
+// Sealers of many clients at once hand their memory to one another, and no client ever gets another's token.
+func TestReleasedMemoryIsNobodys(t *testing.T) {
+	const clients, ids = 8, 40
+	v := open(t, "1", "")
+	var want [clients][ids]string
+	owner := map[string]int{}
+	for c := range want {
+		s := sealer(t, v, "t", fmt.Sprint("client-", c), "main")
+		for i := range want[c] {
+			want[c][i] = seal(t, s, "Patient", fmt.Sprint(i))
+			owner[want[c][i]] = c
+		}
+	}
+	if len(owner) != clients*ids {
+		t.Fatalf("%d tokens of %d", len(owner), clients*ids)
+	}
+	var all sync.WaitGroup
+	for w := range 4 {
+		all.Go(func() {
+			r := rand.New(rand.NewPCG(13, uint64(w)))
+			for range 300 {
+				c := r.IntN(clients)
+				s, err := v.Sealer("t", fmt.Sprint("client-", c), "main")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for range ids {
+					i := r.IntN(ids)
+					token, err := s.AppendToken(nil, "Patient", fmt.Append(nil, i))
+					if err != nil || string(token) != want[c][i] {
+						t.Errorf("%d of client %d: %s (client %d's), %v; want %s", i, c, token, owner[string(token)], err, want[c][i])
+						return
+					}
+				}
+				if id, err := s.Open("Patient", want[c][0]); err != nil || id != "0" {
+					t.Errorf("opened as %q, %v", id, err)
+				}
+				if _, err := s.Open("Patient", want[(c+1)%clients][0]); err != vault.ErrNotToken {
+					t.Errorf("another client's token: %v", err)
+				}
+				s.Release()
+			}
+		})
+	}
+	all.Wait()
 }
