@@ -17,14 +17,17 @@ const (
 	allRefusals = 2000
 	// floodSources by how many sources and codes the others are counted,
 	floodSources = 4096
+	// summedRefusals of one source, account and code are a record before the period ends; from then on, as many as were recorded.
+	summedRefusals = 100
 	// spentSources and by how many while the log lives on its reserve.
 	spentSources = 64
 )
 
 // flood keeps what anybody can send without a token, or beyond the number of calls that their token is good for, from filling
 // the log's disk. So many of these refusals have records of their own; the others are counted by source, account and code, and
-// each count is one record when the period ends, or the gateway. None is left out. When counting begins, a record says
-// so: where that has no counts behind it, the gateway was killed in between.
+// each count is one record when the period ends, or the gateway; a count that doubles is one before, so that a gateway that is
+// killed takes less than half of what was counted, or less than summedRefusals. None is left out. When counting begins,
+// a record says so, and until when: where no later record is there, the gateway was killed in between.
 type flood struct {
 	now    func() time.Time
 	spent  func() bool // the log lives on its reserve: no refusal before authentication has a record of its own
@@ -51,6 +54,7 @@ func endless(r *accesslog.Record) bool {
 
 type floodCount struct {
 	own, summed, status int
+	told                int // of those that are summed, in records
 }
 
 // sum counts a refusal, and says whether that is all: it has no record of its own then.
@@ -83,11 +87,19 @@ func (f *flood) sum(r *accesslog.Record) (bool, error) {
 	c.summed++
 	first := !f.summed
 	f.summed = true
-	until := f.begun.Add(floodPeriod)
+	begun := f.begun
+	var so *accesslog.Record
+	if c.summed-c.told >= max(summedRefusals, c.told) {
+		so = c.record(key, begun, f.now())
+	}
 	f.mu.Unlock()
+	if so != nil {
+		return true, f.append(so)
+	}
 	if !first {
 		return true, nil
 	}
+	until := begun.Add(floodPeriod)
 	return true, f.append(&accesslog.Record{Time: f.now(), Kind: accesslog.KindAdmin, Code: "refusals-summed",
 		Detail: "refusals before authentication, and beyond a client's calls, are summed by source, account and code until " + until.UTC().Format(time.RFC3339) + "; a record of each sum follows"})
 }
@@ -106,17 +118,26 @@ func (f *flood) end() error {
 	f.mu.Unlock()
 	now := f.now()
 	for key, c := range counts {
-		if c.summed == 0 {
+		if c.summed == c.told {
 			continue
 		}
-		err := f.append(&accesslog.Record{
-			Time: now, Kind: accesslog.KindRefusal, Source: key.source,
-			Actor: accesslog.Actor{Issuer: key.issuer, Subject: key.subject, Client: key.client}, Status: c.status, Code: key.code, Count: c.summed,
-			Detail: fmt.Sprintf("summed from %s on, beside %d with records of their own", begun.UTC().Format(time.RFC3339), c.own),
-		})
-		if err != nil {
+		if err := f.append(c.record(key, begun, now)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// record is of those that no record has told of yet.
+func (c *floodCount) record(key floodKey, begun, now time.Time) *accesslog.Record {
+	n, beside := c.summed-c.told, fmt.Sprintf("beside %d with records of their own", c.own)
+	if c.told > 0 {
+		beside += fmt.Sprintf(" and %d in earlier sums", c.told)
+	}
+	c.told = c.summed
+	return &accesslog.Record{
+		Time: now, Kind: accesslog.KindRefusal, Source: key.source,
+		Actor: accesslog.Actor{Issuer: key.issuer, Subject: key.subject, Client: key.client}, Status: c.status, Code: key.code, Count: n,
+		Detail: "summed from " + begun.UTC().Format(time.RFC3339) + " on, " + beside,
+	}
 }

@@ -129,3 +129,23 @@ func TestCallsBeyondALimitAreSummed(t *testing.T) {
 	}
 	w.verify()
 }
+
+// What a gateway that is killed takes of the counts is less than half: a count is in the log when it has doubled.
+func TestFloodIsSummedOnTheWay(t *testing.T) {
+	w := newWorld(t)
+	const many = 850 // a hundred of them have records of their own
+	for range many {
+		if r := w.get("", "/Practitioner"); r.status != 401 {
+			t.Fatalf("%d %s", r.status, r.body)
+		}
+	}
+	calls, records, _ := w.refusals() // while the minute is under way, as far as the machine is quick
+	if n := calls["token-missing"]; n < 100+(many-100)/2 || n > many || records > 130 {
+		t.Errorf("%d of %d calls in %d records", n, many, records)
+	}
+	check(t, w.close())
+	if calls, records, _ = w.refusals(); calls["token-missing"] != many || records > 230 {
+		t.Errorf("in the end, %v in %d records", calls, records)
+	}
+	w.verify()
+}
