@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/halfdoor/halfdoor/gateway/accesslog"
@@ -108,5 +109,81 @@ func TestAFollowerNamesDamage(t *testing.T) {
 	var damage *accesslog.Damage
 	if _, _, err := f.Next(601); !errors.As(err, &damage) { // the caller says that it is durable, and it is not there
 		t.Error(fmt.Sprint(err))
+	}
+}
+
+// Whoever has an end reads on from there, without knowing what is durable, while segments are written and closed.
+func TestAFollowerFromAnEnd(t *testing.T) {
+	s := newSite(t)
+	l := s.open(t)
+	const many = 1500 // over several segments
+	written := make(chan error, 1)
+	go func() {
+		for i := range many {
+			if _, err := l.Append(small(i)); err != nil {
+				written <- err
+				return
+			}
+		}
+		written <- nil
+	}()
+	var end accesslog.End
+	places := map[accesslog.Place]bool{}
+	for end.Records < many {
+		f, err := accesslog.FollowFrom(s.dir, end)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < 100 && end.Records < many; {
+			r, _, err := f.Next(accesslog.Whole)
+			if errors.Is(err, io.EOF) {
+				continue
+			}
+			if err != nil || r.Sequence != end.Records || places[f.Place()] {
+				t.Fatalf("record %v behind %d: %v", r, end.Records, err)
+			}
+			places[f.Place()] = true
+			end = f.End()
+			i++
+		}
+		f.Close()
+	}
+	if err := <-written; err != nil {
+		t.Fatal(err)
+	}
+	if last, _ := filepath.Glob(filepath.Join(s.dir, "*.jsonl")); len(last) < 3 {
+		t.Fatalf("only the segments %v", last)
+	}
+	other := end
+	other.Last[0] ^= 1
+	if _, err := accesslog.FollowFrom(s.dir, other); !errors.Is(err, accesslog.ErrElsewhere) {
+		t.Errorf("from an end of another log: %v", err)
+	}
+}
+
+// A record that was changed is not passed over, by whoever reads on from its number as well.
+func TestAFollowerHoldsTheChain(t *testing.T) {
+	s := newSite(t)
+	s.fill(t, 600)
+	segment := string(s.get(t, "000002.jsonl"))
+	last := strings.LastIndex(segment, "agent-7")
+	for _, c := range []struct{ text, names string }{
+		{strings.Replace(segment, "agent-7", "agent-8", 1), "000002.jsonl"},
+		{segment[:last] + "agent-8" + segment[last+7:], "000003.jsonl"}, // the last record of the segment
+	} {
+		s.put(t, "000002.jsonl", []byte(c.text))
+		f := accesslog.NewFollower(s.dir, 5)
+		var damage *accesslog.Damage
+		var err error
+		for err == nil {
+			_, _, err = f.Next(600)
+		}
+		if !errors.As(err, &damage) || damage.File != c.names || !strings.Contains(damage.Reason, "does not continue") || damage.Seq != f.Position() {
+			t.Errorf("%s: %v", c.names, err)
+		}
+		if _, _, again := f.Next(600); again == nil {
+			t.Error("the next try goes on")
+		}
+		f.Close()
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/bits"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -108,14 +109,20 @@ func (g *Growth) begin(sizes []int64) error {
 	return nil
 }
 
-// errEnough ends a visit.
-var errEnough = errors.New("enough")
-
 // follow takes the records before size into the tree.
 func (g *Growth) follow(ctx context.Context, size int64) error {
-	end, err := follow(ctx, g.dir, g.end, func(line []byte, _ End) error {
-		if g.tree.size == size {
-			return errEnough
+	f, err := FollowFrom(g.dir, g.end)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for g.tree.size < size {
+		line, err := f.line(Whole, nil)
+		if errors.Is(err, io.EOF) {
+			return fileDamage(segmentName(f.End().Next.Segment), fmt.Sprintf("the log ends with %d records, but the checkpoint signs %d", g.tree.size, size))
+		}
+		if err != nil {
+			return err
 		}
 		h := tlog.RecordHash(line)
 		g.tree.append(h)
@@ -125,15 +132,11 @@ func (g *Growth) follow(ctx context.Context, size int64) error {
 				s.root = g.tree.root()
 			}
 		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, errEnough) {
-		return err
+		if g.tree.size%1024 == 0 && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 	}
-	g.end = end
-	if g.tree.size != size {
-		return fileDamage(segmentName(end.Next.Segment), fmt.Sprintf("the log ends with %d records, but the checkpoint signs %d", g.tree.size, size))
-	}
+	g.end = f.End()
 	return nil
 }
 

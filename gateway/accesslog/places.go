@@ -2,7 +2,6 @@ package accesslog
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -23,77 +22,6 @@ type End struct {
 	Records int64
 	Next    Place // of the next record's line
 	Last    [32]byte
-}
-
-// ErrElsewhere is returned by [Follow] for an end that is not, or no longer, in this log.
-var ErrElsewhere = errors.New("the log is another one, or has changed, or no longer goes back so far")
-
-// Follow visits the records behind an end, each with its place, in the order of the log, and returns the
-// new end. Every line must continue the one before; what does not is a [*Damage], behind what was visited.
-// It stops where records are being written.
-func Follow(ctx context.Context, dir string, from End, visit func(*Record, Place) error) (End, error) {
-	return follow(ctx, dir, from, func(line []byte, at End) error {
-		r, err := Decode(line)
-		if err != nil {
-			return &Damage{File: segmentName(at.Next.Segment), Seq: at.Records, Offset: at.Next.Offset, Reason: err.Error(), err: err}
-		}
-		return visit(r, at.Next)
-	})
-}
-
-// follow is [Follow] of the lines, each with the end before it.
-func follow(ctx context.Context, dir string, from End, visit func(line []byte, at End) error) (End, error) {
-	of, err := listSegments(dir, nil)
-	if err != nil {
-		return from, err
-	}
-	if from == (End{}) {
-		from.Next.Segment = of.first
-		if of.base != nil {
-			from.Records, from.Last = of.base.tree.size, of.base.prev
-		}
-	} else if !(&state{tree: tree{size: from.Records}, segment: from.Next.Segment, offset: from.Next.Offset, prev: from.Last}).fits(dir, of) {
-		return from, ErrElsewhere
-	}
-	for {
-		if from, err = followSegment(ctx, dir, from, visit); err != nil || from.Next.Segment >= of.last {
-			return from, err
-		}
-		from.Next = Place{Segment: from.Next.Segment + 1}
-	}
-}
-
-func followSegment(ctx context.Context, dir string, from End, visit func(line []byte, at End) error) (End, error) {
-	n := from.Next.Segment
-	f, err := openStored(dir, n)
-	if err != nil {
-		return from, err
-	}
-	defer f.Close()
-	in := newLines(f, from.Next.Offset)
-	var sealed []byte
-	for {
-		line, err := in.next()
-		if errors.Is(err, io.EOF) || errors.Is(err, errTorn) {
-			return from, nil // a torn line that is no end does not go on in the next segment
-		}
-		damage := func(reason string, err error) (End, error) {
-			return from, &Damage{File: segmentName(n), Seq: from.Records, Offset: from.Next.Offset, Reason: reason, err: err}
-		}
-		if err != nil {
-			return damage(err.Error(), err)
-		}
-		if sealed = seal(sealed[:0], from.Records, from.Last); !bytes.HasSuffix(line, sealed) {
-			return damage("the line does not continue the one before", nil)
-		}
-		if err := visit(line, from); err != nil {
-			return from, err
-		}
-		from = End{from.Records + 1, Place{n, in.offset}, tlog.RecordHash(line)}
-		if from.Records%1024 == 0 && ctx.Err() != nil {
-			return from, context.Cause(ctx)
-		}
-	}
 }
 
 // ReadFrom is [Read] of what lies behind an end.

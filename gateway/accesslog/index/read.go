@@ -1,10 +1,10 @@
 package index
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"math"
 	"path/filepath"
@@ -45,12 +45,14 @@ func Open(dir string) (*Index, error) {
 	return x, nil
 }
 
-var errSeen = errors.New("seen")
-
 // fits holds the index's end to the log.
 func (x *Index) fits() error {
-	_, err := accesslog.Follow(context.Background(), x.dir, x.end, func(*accesslog.Record, accesslog.Place) error { return errSeen })
-	if err != nil && !errors.Is(err, errSeen) {
+	f, err := accesslog.FollowFrom(x.dir, x.end)
+	if err == nil {
+		defer f.Close()
+		_, _, err = f.Next(accesslog.Whole)
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
 		return unusable("%w", err) // of a log that is damaged as well: reading it tells where
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -121,18 +122,31 @@ func (w *writer) run(ctx context.Context, dir string, exists bool) error {
 	if err != nil {
 		return err
 	}
+	f, err := accesslog.FollowFrom(dir, w.end)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	w.end = f.End()
 	for {
 		// Each batch is a transaction of its own, up to a place that is known.
-		done := errors.New("batch")
 		n := 0
-		end, err := accesslog.Follow(ctx, dir, w.end, func(r *accesslog.Record, at accesslog.Place) error {
-			if n == batchRecords {
-				return done
+		for n < batchRecords && err == nil {
+			if n%1024 == 0 && ctx.Err() != nil {
+				err = context.Cause(ctx)
+				break
 			}
-			n++
-			w.add(r, at)
-			return nil
-		})
+			var r *accesslog.Record
+			if r, _, err = f.Next(accesslog.Whole); err == nil {
+				w.add(r, f.Place())
+				w.end = f.End()
+				n++
+			}
+		}
+		end := errors.Is(err, io.EOF)
+		if end {
+			w.end = f.End() // which may be the beginning of a segment
+		}
 		if n > 0 || !exists {
 			if w.added == 0 && exists {
 				// From here on the file is not what was summed.
@@ -140,7 +154,7 @@ func (w *writer) run(ctx context.Context, dir string, exists bool) error {
 					return e
 				}
 			}
-			if e := w.flush(end); e != nil {
+			if e := w.flush(w.end); e != nil {
 				return e
 			}
 			exists = true
@@ -149,7 +163,10 @@ func (w *writer) run(ctx context.Context, dir string, exists bool) error {
 				w.progress(w.added)
 			}
 		}
-		if w.end = end; !errors.Is(err, done) {
+		if end {
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 	}
