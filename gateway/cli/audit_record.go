@@ -62,7 +62,8 @@ func (a *asking) record(c *cobra.Command, dir string, args []string) error {
 	if err == nil {
 		return nil
 	}
-	if a.unrecorded {
+	// A gateway that runs and was not told, for want of a permission or by a question that it does not take, is no excuse.
+	if a.unrecorded && (errors.Is(err, reviews.ErrNobody) || errors.Is(err, reviews.ErrUnable)) {
 		fmt.Fprintln(c.ErrOrStderr(), "halfdoor: warning: this question is not recorded:", err)
 		return nil
 	}
@@ -87,8 +88,11 @@ func (a *asking) announce(c *cobra.Command, dir string, r reviews.Review) error 
 		}
 		log, err := accesslog.Open(accesslog.Options{Dir: cfg.AccessLog.Dir, Origin: cfg.AccessLog.Origin, SigningKey: cfg.AccessLog.SigningKey.Bytes(),
 			PatientKey: cfg.AccessLog.PatientKey.Bytes(), SegmentBytes: int64(cfg.AccessLog.SegmentSize)})
+		if errors.Is(err, accesslog.ErrLocked) {
+			return err // by a gateway that takes no questions
+		}
 		if err != nil {
-			return err
+			return errors.Join(reviews.ErrUnable, err)
 		}
 		_, err = log.Append(rec)
 		return errors.Join(err, log.Close())

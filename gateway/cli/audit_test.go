@@ -9,9 +9,12 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -19,12 +22,29 @@ import (
 
 	"github.com/halfdoor/halfdoor/configs"
 	"github.com/halfdoor/halfdoor/gateway/accesslog"
+	"github.com/halfdoor/halfdoor/gateway/reviews"
 )
 
 // TestAudit runs the reviewers' questions over logs that the scripts spell out.
 func TestAudit(t *testing.T) {
 	testscript.Run(t, testscript.Params{Dir: "testdata/audit", RequireExplicitExec: true, RequireUniqueNames: true,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"records": records, "cosign": cosign}})
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"records": records, "cosign": cosign, "answers": answers}})
+}
+
+// answers SITE STATUS has something answer each question to the log of a site with a status, as its gateway would.
+func answers(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: answers SITE STATUS")
+	}
+	status, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	socket, err := reviews.Socket(filepath.Join(ts.MkAbs(args[0]), "log"))
+	ts.Check(err)
+	l, err := net.Listen("unix", socket)
+	ts.Check(err)
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })}
+	go server.Serve(l)
+	ts.Defer(func() { server.Close() })
 }
 
 // cosign SITE NAME has a witness of this name cosign the log's checkpoint, and sets NAME in the script to its key.

@@ -18,6 +18,9 @@ import (
 // ErrNobody means that no gateway listens beside the log.
 var ErrNobody = errors.New("no gateway takes announcements for this log")
 
+// ErrUnable means that the log cannot be written.
+var ErrUnable = errors.New("the access log cannot be written")
+
 // Announce has the gateway that writes the log in dir record a question, and returns when the record is durable.
 func Announce(ctx context.Context, dir string, r Review) error {
 	socket, err := Socket(dir)
@@ -48,6 +51,9 @@ func Announce(ctx context.Context, dir string, r Review) error {
 	defer resp.Body.Close()
 	if resp.StatusCode == http.StatusNoContent {
 		return nil
+	}
+	if resp.StatusCode == http.StatusServiceUnavailable {
+		return ErrUnable
 	}
 	why, _ := io.ReadAll(io.LimitReader(resp.Body, 200)) // without it, the status is the reason
 	return fmt.Errorf("the gateway does not record the question: %s", strings.TrimSpace(resp.Status+" "+string(why)))

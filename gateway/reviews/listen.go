@@ -97,7 +97,7 @@ func handler(record func(*accesslog.Record) error) http.Handler {
 			return
 		}
 		if err := record(rec); err != nil {
-			http.Error(w, "the access log cannot be written", http.StatusServiceUnavailable)
+			http.Error(w, ErrUnable.Error(), http.StatusServiceUnavailable)
 			return
 		}
 		w.WriteHeader(http.StatusNoContent)
