@@ -235,7 +235,8 @@ type Limits struct {
 
 	// Window is how much of an answer is filtered, recorded and released at a time, and what a stream holds. Bytes, from
 	// 4KiB to 1MiB; default 64KiB. An answer that fits one needs a single access record; a failure within the first is a
-	// clean error.
+	// clean error. Each window is a record that is made durable, and what comes of a slow EHR waits until one is full: with
+	// 192KiB answers of 200 KB and more took a tenth less processor time, and each call that much more memory.
 	Window Bytes `yaml:"window"`
 
 	// ResponseBytes is the largest answer taken from an EHR; beyond it the stream is cut. Bytes, at least window; default
