@@ -206,8 +206,13 @@ func (b *bed) load(p *process, c gatewayCase, plain bool) (load, error) {
 			return l, err
 		}
 	}
-	l.path = "/fhir/Encounter?patient=Patient/" + b.patient + "&_count=" + countOf(c.size)
+	l.path = b.search(c.size)
 	return l, nil
+}
+
+// search is the path of what is answered with so much.
+func (b *bed) search(size string) string {
+	return "/fhir/Encounter?patient=Patient/" + b.patient + "&_count=" + countOf(size)
 }
 
 var patientToken = regexp.MustCompile(`"reference":"Patient/(t[0-9A-Za-z]+)"`)

@@ -143,6 +143,11 @@ func (r *gatewayRun) gateway() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
+	for _, name := range engines { // what has to be built is, before anything is measured
+		if _, err := b.program(name); err != nil {
+			return err
+		}
+	}
 	var all []gatewayMeasurement
 	var cases []gatewayCase
 	for _, c := range gatewayCases {
@@ -252,13 +257,14 @@ func (r *gatewayRun) measure(b *bed, c gatewayCase, engines []string, limit time
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		all = append(all, e)
-		warm := r.slice / 4
-		if c.size == "5m" {
-			warm = 0 // one answer on each connection is a slice by itself
-		}
-		if _, err := e.load.run(warm); err != nil {
+		// Warm with small answers, since a large one on each connection is a slice by itself; and with at least one, as a
+		// connection on which nothing is said is closed.
+		path := e.load.path
+		e.load.ask(b.search("2k"))
+		if _, err := e.load.run(r.slice / 4); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
+		e.load.ask(path)
 	}
 	n := 0
 	for begun := time.Since(start); n < r.rounds; n++ {

@@ -31,6 +31,8 @@ type load struct {
 type client interface {
 	// once sends the request and reads the whole answer, of which it returns the length. Only a 200 is an answer.
 	once() (int64, error)
+	// ask has it ask for another path from here on.
+	ask(path string)
 	close()
 }
 
@@ -84,6 +86,14 @@ func (l *load) run(d time.Duration) (slice, error) {
 // quantile is the latency that so much of the requests had at most.
 func (s *slice) quantile(q float64) time.Duration { return s.each[int(q*float64(len(s.each)-1))] }
 
+// ask has all connections ask for another path.
+func (l *load) ask(path string) {
+	l.path = path
+	for _, c := range l.clients {
+		c.ask(path)
+	}
+}
+
 func (l *load) close() {
 	for _, c := range l.clients {
 		c.close()
@@ -110,6 +120,8 @@ func (l *load) url() string {
 type wire struct {
 	conn    net.Conn
 	in      *bufio.Reader
+	host    string
+	token   string
 	request []byte
 }
 
@@ -123,8 +135,14 @@ func newWire(l *load) (*wire, error) {
 		secure.NextProtos = []string{"http/1.1"}
 		conn = tls.Client(conn, secure)
 	}
-	return &wire{conn: conn, in: bufio.NewReaderSize(conn, 32<<10), request: fmt.Appendf(nil,
-		"GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\nAccept: application/fhir+json\r\nAuthorization: Bearer %s\r\n\r\n", l.path, l.address, l.token)}, nil
+	w := &wire{conn: conn, in: bufio.NewReaderSize(conn, 32<<10), host: l.address, token: l.token}
+	w.ask(l.path)
+	return w, nil
+}
+
+func (w *wire) ask(path string) {
+	w.request = fmt.Appendf(nil,
+		"GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\nAccept: application/fhir+json\r\nAuthorization: Bearer %s\r\n\r\n", path, w.host, w.token)
 }
 
 func (w *wire) close() { _ = w.conn.Close() }
@@ -214,6 +232,13 @@ func newStream(l *load) *stream {
 	req.Header.Set("Accept", "application/fhir+json")
 	req.Header.Set("Authorization", "Bearer "+l.token)
 	return &stream{transport: t, request: req, buf: make([]byte, 32<<10)}
+}
+
+func (s *stream) ask(path string) {
+	u := *s.request.URL
+	if at, err := u.Parse(path); err == nil { // the path is ours
+		s.request.URL = at
+	}
 }
 
 func (s *stream) close() { s.transport.CloseIdleConnections() }
