@@ -29,8 +29,8 @@ func (p *patient) flags(c *cobra.Command) {
 }
 
 const patientHelp = `PATIENT is a token as a helpdesk app was given it (--client says which app), the
-keyed hash that records hold, or with --config the patient's real id at the EHR.
-A token is followed to the patient's hash by the record of its disclosure, so
+keyed hash that records hold (behind "--" where it begins with a dash), or with
+--config the patient's real id at the EHR. A token is followed to the patient's hash by the record of its disclosure, so
 that what other apps saw is found as well; the token keys are not needed.`
 
 // find opens the logs and finds the names of the patient. It refuses where an empty answer would mean no
