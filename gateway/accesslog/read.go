@@ -105,7 +105,7 @@ func (s *scan) segment(n int) int {
 			switch {
 			case err != nil && !damaged(err.Error(), err):
 				return 0
-			case err == nil && s.fits(r) && !s.yield(r, nil):
+			case err == nil && FitAny(s.queries, r) && !s.yield(r, nil):
 				return 0
 			}
 			continue
@@ -181,8 +181,9 @@ func (s *scan) gap(n int) int {
 	return next
 }
 
-func (s *scan) fits(r *Record) bool {
-	return len(s.queries) == 0 || slices.ContainsFunc(s.queries, func(q Query) bool { return q.Fits(r) })
+// FitAny reports whether one of the queries selects a record; no query at all selects every one.
+func FitAny(queries []Query, r *Record) bool {
+	return len(queries) == 0 || slices.ContainsFunc(queries, func(q Query) bool { return q.Fits(r) })
 }
 
 // Fits reports whether the query selects a record.
@@ -197,12 +198,17 @@ func (q *Query) Fits(r *Record) bool {
 		(q.Value == "" || slices.ContainsFunc(r.Request.Parameters, func(p Parameter) bool { return slices.Contains(p.Values, q.Value) }))
 }
 
+// Reference is the patient as records name what was disclosed or asked for.
+func (q *Query) Reference() string {
+	if strings.Contains(q.Patient, "/") {
+		return q.Patient
+	}
+	return "Patient/" + q.Patient
+}
+
 // names reports whether the record is about the patient.
 func (q *Query) names(r *Record) bool {
-	reference := q.Patient
-	if !strings.Contains(reference, "/") {
-		reference = "Patient/" + reference
-	}
+	reference := q.Reference()
 	return slices.Contains(r.Patients, q.Patient) ||
 		slices.Contains(r.Subjects, reference) ||
 		r.Request.Reference() == reference

@@ -1,6 +1,7 @@
 package accesslog
 
 import (
+	"iter"
 	"strings"
 	"time"
 )
@@ -86,6 +87,20 @@ type Record struct {
 	// Previous is the RFC 6962 record hash of the line before in standard base64, and for the first
 	// record 32 zero bytes. The log sets it.
 	Previous string `json:"prev"`
+}
+
+// Calls are the ids by which [Query.Correlation] finds the record: its own, and of a batch's entry also the batch's.
+func (r *Record) Calls() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		if !yield(r.Correlation) || !yield(r.RequestID) {
+			return
+		}
+		for i := range r.RequestID {
+			if r.RequestID[i] == '#' && !yield(r.RequestID[:i]) {
+				return
+			}
+		}
+	}
 }
 
 // Actor is who called.

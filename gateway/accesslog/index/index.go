@@ -69,12 +69,8 @@ func keys(r *accesslog.Record, to []int64) []int64 {
 		}
 	}
 	add('t', r.Ticket.ID)
-	add('c', r.Correlation)
-	add('c', r.RequestID)
-	for i := range r.RequestID { // that of a batch finds its entries
-		if r.RequestID[i] == '#' {
-			add('c', r.RequestID[:i])
-		}
+	for id := range r.Calls() {
+		add('c', id)
 	}
 	add('a', r.Actor.Subject)
 	add('a', r.Actor.Client)
@@ -105,11 +101,7 @@ func conditions(q *accesslog.Query) (all [][]int64) {
 		all = append(all, []int64{key('t', q.Ticket)})
 	}
 	if q.Patient != "" {
-		reference := q.Patient
-		if !strings.Contains(reference, "/") {
-			reference = "Patient/" + reference
-		}
-		all = append(all, []int64{key('p', q.Patient), key('p', reference)})
+		all = append(all, []int64{key('p', q.Patient), key('p', q.Reference())})
 	}
 	if q.Actor != "" {
 		all = append(all, []int64{key('a', q.Actor)})

@@ -106,13 +106,8 @@ func (x *Index) indexed(text string, args []any, queries []accesslog.Query, yiel
 			}
 			continue
 		}
-		for i := range queries {
-			if queries[i].Fits(r) {
-				if !yield(r, nil) {
-					return false
-				}
-				break
-			}
+		if accesslog.FitAny(queries, r) && !yield(r, nil) {
+			return false
 		}
 	}
 	if err := rows.Err(); err != nil {

@@ -101,7 +101,7 @@ func (r *Reader) Source(origin string) accesslog.Source {
 						return err
 					}
 					rec, err := read(seq, line)
-					if err == nil && !fits(rec, queries) {
+					if err == nil && !accesslog.FitAny(queries, rec) {
 						continue
 					}
 					going = yield(rec, err)
@@ -128,13 +128,4 @@ func read(seq int64, line []byte) (*accesslog.Record, error) {
 		return nil, fmt.Errorf("record %d in the database: %w", seq, err)
 	}
 	return rec, nil
-}
-
-func fits(r *accesslog.Record, queries []accesslog.Query) bool {
-	for i := range queries {
-		if queries[i].Fits(r) {
-			return true
-		}
-	}
-	return len(queries) == 0
 }

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -43,12 +44,6 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) O
 // row is the values of a record.
 func row(origin string, d sinks.Delivery) []any {
 	r := d.Record
-	calls := []string{r.Correlation, r.RequestID}
-	for i := range r.RequestID {
-		if r.RequestID[i] == '#' { // that of a batch finds its entries
-			calls = append(calls, r.RequestID[:i])
-		}
-	}
 	names := append(append(append([]string(nil), r.Patients...), r.Subjects...), r.Request.Reference())
 	var hashed []string
 	for _, p := range r.Request.Parameters {
@@ -57,7 +52,7 @@ func row(origin string, d sinks.Delivery) []any {
 	return []any{
 		column(origin), r.Sequence, d.Line, r.Time.UTC(), string(r.Kind), column(r.Code), column(r.Actor.Subject), column(r.Actor.Client),
 		column(r.Ticket.ID), column(r.Correlation), column(r.RequestID), r.BreakGlass != nil,
-		columns(r.Actor.Subject, r.Actor.Client), columns(calls...), columns(names...), columns(hashed...),
+		columns(r.Actor.Subject, r.Actor.Client), columns(slices.Collect(r.Calls())...), columns(names...), columns(hashed...),
 	}
 }
 
@@ -89,11 +84,7 @@ func statement(origin string, queries []accesslog.Query) (text string, args []an
 			all = append(all, "hashed @> "+mark(columns(q.Value)))
 		}
 		if q.Patient != "" {
-			reference := q.Patient
-			if !strings.Contains(reference, "/") {
-				reference = "Patient/" + reference
-			}
-			all = append(all, "names && "+mark(columns(q.Patient, reference)))
+			all = append(all, "names && "+mark(columns(q.Patient, q.Reference())))
 		}
 		if q.BreakGlass {
 			all = append(all, "break_glass")
