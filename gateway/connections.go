@@ -85,11 +85,8 @@ func (b *bounded) Close() error {
 
 // state is told by the HTTP server what a connection does.
 func (b *bounded) state(conn net.Conn, now http.ConnState) {
-	if secure, ok := conn.(interface{ NetConn() net.Conn }); ok {
-		conn = secure.NetConn()
-	}
-	s, ok := conn.(*seated)
-	if !ok {
+	s := seatOf(conn)
+	if s == nil {
 		return
 	}
 	if now == http.StateIdle {
@@ -186,15 +183,21 @@ func (s *seated) Close() error {
 	return err
 }
 
+// seatOf is the connection that an HTTP server speaks of, TLS or not; nil where it is none of a bounded listener's.
+func seatOf(c net.Conn) *seated {
+	if secure, ok := c.(interface{ NetConn() net.Conn }); ok {
+		c = secure.NetConn()
+	}
+	s, _ := c.(*seated)
+	return s
+}
+
 // connection is the key of a request's connection in its context, from which net/http lets nothing else know it.
 type connection struct{}
 
 // knowing is http.Server.ConnContext.
 func knowing(ctx context.Context, c net.Conn) context.Context {
-	if secure, ok := c.(interface{ NetConn() net.Conn }); ok {
-		c = secure.NetConn()
-	}
-	if s, ok := c.(*seated); ok {
+	if s := seatOf(c); s != nil {
 		return context.WithValue(ctx, connection{}, s)
 	}
 	return ctx

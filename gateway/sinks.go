@@ -88,10 +88,7 @@ func (g *Gateway) peer(cfg *configs.Config, c *configs.Sink) (sinks.Peer, error)
 		}
 		return postgres.NewSink(to, g.log.Origin())
 	}
-	client := &http.Client{
-		Transport:     &http.Transport{TLSClientConfig: t, Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, IdleConnTimeout: time.Minute},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // records go where they were meant to
-	}
+	client := peerClient(t)
 	if c.Kind == "otlp" {
 		return sinks.NewOTLP(sinks.OTLPOptions{URL: c.URL, Bearer: c.Bearer.Bytes(), Client: client, Origin: g.log.Origin(), Host: own})
 	}
@@ -100,6 +97,15 @@ func (g *Gateway) peer(cfg *configs.Config, c *configs.Sink) (sinks.Peer, error)
 		return nil, err
 	}
 	return sinks.NewFHIR(sinks.FHIROptions{BaseURL: c.URL, Bearer: c.Bearer.Bytes(), Client: client, Events: events})
+}
+
+// peerClient is a client of who gets the log's records or checkpoints: they go where they were meant to, and nowhere
+// that an answer says.
+func peerClient(t *tls.Config) *http.Client {
+	return &http.Client{
+		Transport:     &http.Transport{TLSClientConfig: t, Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, IdleConnTimeout: time.Minute},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 // statuses are how the sinks do.

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 	"time"
 
@@ -48,10 +47,7 @@ func (g *Gateway) openWitnesses(cfg *configs.Config) error {
 		if t.RootCAs, err = roots(c.CA); err != nil {
 			return fmt.Errorf("access_log.witnesses[%d]: %w", i, err)
 		}
-		o.Witnesses = append(o.Witnesses, witness.Witness{Key: key, URL: c.URL, Client: &http.Client{
-			Transport:     &http.Transport{TLSClientConfig: t, Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, IdleConnTimeout: time.Minute},
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		}})
+		o.Witnesses = append(o.Witnesses, witness.Witness{Key: key, URL: c.URL, Client: peerClient(t)})
 	}
 	all, err := witness.New(o)
 	if err != nil {

@@ -248,10 +248,7 @@ type causes totals
 
 func (c *causes) MarshalZerologObject(e *zerolog.Event) {
 	from := len(c.names)
-	for cause := range c.causes {
-		c.names = append(c.names, cause)
-	}
-	slices.Sort(c.names[from:])
+	c.names = appendSorted(c.names, c.causes)
 	for i := from; i < from+len(c.causes); i++ {
 		c.counts = c.causes[c.names[i]]
 		e.Object(c.names[i], (*counts)(c))
@@ -265,15 +262,22 @@ type counts totals
 
 func (c *counts) MarshalZerologObject(e *zerolog.Event) {
 	from := len(c.names)
-	for name := range c.counts {
-		c.names = append(c.names, name)
-	}
-	slices.Sort(c.names[from:])
+	c.names = appendSorted(c.names, c.counts)
 	for _, name := range c.names[from:] {
 		e.Int(name, c.counts[name])
 	}
 	clear(c.names[from:])
 	c.names = c.names[:from]
+}
+
+// appendSorted appends the names in m, in their order.
+func appendSorted[V any](names []string, m map[string]V) []string {
+	from := len(names)
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.Sort(names[from:])
+	return names
 }
 
 func str(e *zerolog.Event, key, value string) {
